@@ -1,0 +1,413 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # many variables are for the scripts that source this
+#
+# Common code of the scripts.  A script sets -eu and sources this file; nothing
+# runs by sourcing but the traps that clean up.
+
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+CACHE=${PDFLUSH_CACHE:-$REPO/.cache}
+PATCHES=${PDFLUSH_PATCHES:-$REPO/patches}
+SERIES=${PDFLUSH_SERIES:-$REPO/series}
+
+# The base the series is made against.
+BASE=6.12
+BASE_TESTED=6.12.117
+BASE_PACKAGE=linux-source-$BASE
+
+JOBS=$(nproc)
+START=$SECONDS
+PROGRESS_PERIOD=8		# seconds between two progress lines
+CURRENT=starting		# what is going on, for the progress line
+NEXT=			# what comes after it
+LOG=/dev/null		# where run_logged puts a command's output
+JOB=			# process group started by run_logged
+TMP_DIRS=()
+
+die() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+say() {
+	printf '%s\n' "$*"
+}
+
+# usage_error MESSAGE: for wrong options and arguments.
+usage_error() {
+	printf '%s: %s (see %s --help)\n' "${0##*/}" "$*" "${0##*/}" >&2
+	exit 2
+}
+
+# --help prints the comment block that follows the SPDX line of the script.
+print_help() {
+	sed -n '3,/^[^#]/{s/^#$//;s/^# //p;/^$/p}' "$0" | sed -e '1{/^$/d}' -e '${/^$/d}'
+	exit 0
+}
+
+# --- cleaning up -----------------------------------------------------------
+
+kill_job() {
+	local pid=$1 _
+
+	kill -TERM -- "-$pid" 2>/dev/null || return 0
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		kill -0 -- "-$pid" 2>/dev/null || return 0
+		sleep 0.2
+	done
+	kill -KILL -- "-$pid" 2>/dev/null || :
+}
+
+# A script may define its own undo, run first.
+on_exit() {
+	:
+}
+
+cleanup() {
+	local rc=$?
+
+	trap - EXIT
+	trap '' INT TERM HUP
+	on_exit "$rc"
+	[ -z "$JOB" ] || kill_job "$JOB"
+	[ "${#TMP_DIRS[@]}" -eq 0 ] || rm -rf -- "${TMP_DIRS[@]}"
+	exit "$rc"
+}
+
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+# new_tmp: a scratch directory in TMP, removed at the end.
+new_tmp() {
+	mkdir -p "$CACHE/tmp"
+	TMP=$(mktemp -d "$CACHE/tmp/${0##*/}.XXXXXX")
+	TMP_DIRS+=("$TMP")
+}
+
+# --- running and reporting -------------------------------------------------
+
+elapsed() {
+	local s=$((SECONDS - START))
+
+	printf '%02d:%02d' $((s / 60)) $((s % 60))
+}
+
+progress() {
+	say "# $(elapsed) $CURRENT${1:+: $1}${NEXT:+ (next: $NEXT)}"
+}
+
+# run_logged COMMAND...: output goes to $LOG, a progress line appears while it
+# lasts; the command gets a process group of its own, which dies with us.
+run_logged() {
+	local rc=0 nap=0.05 last=$SECONDS
+
+	printf '\n### %s %s\n' "$(elapsed)" "$*" >>"$LOG"
+	set -m
+	"$@" >>"$LOG" 2>&1 </dev/null &
+	JOB=$!
+	set +m
+	while kill -0 "$JOB" 2>/dev/null; do
+		sleep "$nap"
+		[ "$nap" = 0.5 ] || { [ $((SECONDS - last)) -lt 2 ] || nap=0.5; }
+		if [ $((SECONDS - last)) -ge "$PROGRESS_PERIOD" ]; then
+			last=$SECONDS
+			progress "$(last_words)"
+		fi
+	done
+	wait "$JOB" || rc=$?
+	JOB=
+	return "$rc"
+}
+
+# The end of the log, short and printable.
+last_words() {
+	[ -f "$LOG" ] || return 0
+	tail -c 400 "$LOG" | tr -cd '[:print:]\n' | grep -v "^###" | grep . | tail -n 1 | cut -c 1-70 || :
+}
+
+start_log() {
+	mkdir -p "$CACHE/log"
+	LOG=$CACHE/log/$1.log
+	: >"$LOG"
+}
+
+# --- tools -----------------------------------------------------------------
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+APT_UPDATED=
+apt_install() {
+	command -v apt-get >/dev/null || die "cannot install $*: there is no apt-get here"
+	[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
+		die "cannot install $*: not root, and there is no sudo"
+	say "# installing with apt-get: $*"
+	if [ -z "$APT_UPDATED" ]; then
+		run_logged as_root apt-get -q update || :
+		APT_UPDATED=1
+	fi
+	run_logged as_root env DEBIAN_FRONTEND=noninteractive \
+		apt-get -q -y --no-install-recommends install "$@" ||
+		die "apt-get could not install $*${LOG:+; see $LOG}"
+}
+
+# need TOOL[:PACKAGE]...: installs what is missing, all at once.
+need() {
+	local item tool package missing=()
+
+	for item; do
+		tool=${item%%:*} package=${item#*:}
+		case $tool in
+		/*) [ -e "$tool" ] || missing+=("$package") ;;
+		*) PATH=$PATH:/usr/sbin:/sbin command -v "$tool" >/dev/null ||
+			missing+=("$package") ;;
+		esac
+	done
+	[ "${#missing[@]}" -eq 0 ] || apt_install "${missing[@]}"
+}
+
+need_build_tools() {
+	need gcc:gcc make:make flex:flex bison:bison bc:bc perl:perl quilt:quilt git:git \
+		python3:python3 ccache:ccache /usr/include/libelf.h:libelf-dev \
+		/usr/include/stdlib.h:libc6-dev xz:xz-utils
+	export CCACHE_DIR=$CACHE/ccache CCACHE_MAXSIZE=3G
+	export CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=time_macros
+	export KBUILD_BUILD_TIMESTAMP='Thu Jan  1 00:00:00 UTC 1970'
+	export KBUILD_BUILD_USER=pdflush KBUILD_BUILD_HOST=pdflush KBUILD_BUILD_VERSION=1
+}
+
+# need_space DIRECTORY MEGABYTES
+need_space() {
+	local free
+
+	mkdir -p "$1" 2>/dev/null || die "cannot create $1"
+	[ -w "$1" ] || die "cannot write to $1"
+	free=$(df -Pm "$1" | awk 'NR == 2 { print $4 }')
+	[ "$free" -ge "$2" ] || die "no disk space: $1 has $free MB free, $2 MB are needed"
+}
+
+# One user of the cache at a time.
+lock_cache() {
+	mkdir -p "$CACHE" 2>/dev/null || die "cannot create $CACHE"
+	[ -z "${PDFLUSH_LOCKED:-}" ] || return 0
+	exec 9>"$CACHE/lock"
+	flock -n 9 || die "another run uses $CACHE; wait for it, or set PDFLUSH_CACHE"
+	export PDFLUSH_LOCKED=1
+}
+
+# --- the series ------------------------------------------------------------
+
+series_list() {
+	[ -f "$SERIES" ] || die "no series file: $SERIES"
+	sed -e 's/[[:space:]]*#.*//' -e '/^[[:space:]]*$/d' "$SERIES"
+}
+
+series_hash() {
+	cat "${SERIES_FILES[@]}" | sha256sum | cut -c 1-16
+}
+
+# read_series: SERIES_FILES, the patches as paths, in order.
+read_series() {
+	local p
+
+	SERIES_FILES=()
+	while read -r p; do
+		[ -f "$PATCHES/$p" ] || die "$SERIES names $p, which is not in $PATCHES"
+		SERIES_FILES+=("$PATCHES/$p")
+	done < <(series_list)
+	[ "${#SERIES_FILES[@]}" -gt 0 ] || die "$SERIES lists no patch"
+}
+
+# files_of PATCH...: every path they name, once.
+files_of() {
+	sed -n -e 's,^--- a/\([^[:space:]]*\).*,\1,p' \
+		-e 's,^+++ b/\([^[:space:]]*\).*,\1,p' "$@" | sort -u
+}
+
+# small_tree FROM TO: the files the series touches, and what names the version.
+small_tree() {
+	local f
+
+	mkdir -p "$2"
+	{ files_of "${SERIES_FILES[@]}"; say Makefile; } | sort -u | while read -r f; do
+		[ ! -e "$1/$f" ] || { mkdir -p "$2/$(dirname "$f")" && cp -p "$1/$f" "$2/$f"; }
+	done
+}
+
+# quilt without anybody's settings, on the series of this repository.
+our_quilt() {
+	QUILT_PATCHES=$PATCHES QUILT_SERIES=$SERIES QUILT_PC=.pc \
+		quilt --quiltrc - "$@"
+}
+
+# --- kernel trees ----------------------------------------------------------
+
+make_variable() {
+	sed -n "s/^$2 *= *//p" "$1/Makefile" | head -n 1
+}
+
+is_kernel_tree() {
+	[ -f "$1/Makefile" ] && [ -f "$1/Kbuild" ] && [ -f "$1/fs/fs-writeback.c" ] &&
+		[ -n "$(make_variable "$1" VERSION)" ] && [ -n "$(make_variable "$1" PATCHLEVEL)" ]
+}
+
+# kernel_version TREE: 6.12.117
+kernel_version() {
+	say "$(make_variable "$1" VERSION).$(make_variable "$1" PATCHLEVEL).$(make_variable "$1" SUBLEVEL)$(make_variable "$1" EXTRAVERSION)"
+}
+
+# tree_state DIRECTORY: changes when any file in it does.
+tree_state() {
+	(cd "$1" && find . -printf '%P %y %s %m %T@\n' | LC_ALL=C sort | sha256sum | cut -c 1-64)
+}
+
+# fetch_linux [VERSION]: makes SRC the pristine tree and SRC_ID its exact version.
+fetch_linux() {
+	local version=${1:-$BASE} package tarball stamp installed want
+
+	[ "$version" = "$BASE" ] || die "unknown version $version; this series is for $BASE"
+	package=linux-source-$version
+	tarball=/usr/src/linux-source-$version.tar.xz
+	SRC=$CACHE/linux-$version
+	stamp=$SRC.stamp
+
+	command -v dpkg-query >/dev/null || die "no dpkg here: $package is a Debian package"
+	installed=$(package_version "$package")
+	if [ -z "$installed" ] || [ ! -f "$tarball" ]; then
+		need_space "$CACHE" 3000
+		apt_install "$package"
+		installed=$(package_version "$package")
+		[ -f "$tarball" ] || die "$package is installed but $tarball is missing"
+	fi
+	SRC_ID="$package $installed"
+	if [ -f "$stamp" ] && [ -d "$SRC" ]; then
+		want="$SRC_ID $(tree_state "$SRC")"
+		[ "$(cat "$stamp")" != "$want" ] || return 0
+		say "# $SRC is not $SRC_ID as unpacked: unpacking it again"
+	fi
+	need_space "$CACHE" 3000
+	need xz:xz-utils
+	[ -z "$(dpkg --verify "$package")" ] || die "$package: installed files are damaged (dpkg --verify $package)"
+	say "# unpacking $tarball"
+	rm -rf "$stamp" "$SRC" "$SRC.new"
+	mkdir -p "$SRC.new"
+	run_logged tar -xJf "$tarball" -C "$SRC.new" --strip-components=1 ||
+		{ rm -rf "$SRC.new"; die "cannot unpack $tarball"; }
+	is_kernel_tree "$SRC.new" || die "$tarball holds no kernel tree"
+	mv "$SRC.new" "$SRC"
+	say "$SRC_ID $(tree_state "$SRC")" >"$stamp"
+}
+
+package_version() {
+	dpkg-query -W -f '${db:Status-Abbrev} ${Version}\n' "$1" 2>/dev/null |
+		sed -n 's/^ii *//p' || :
+}
+
+# work_tree NAME COUNT [PATCH...]: TREE becomes a tree with the first COUNT
+# patches (all: -1) and then PATCH... applied.  It shares unchanged files with
+# the pristine tree by hard links and changes only what differs, so that a
+# second build is small.
+work_tree() {
+	local name=$1 count=$2 stage f
+	shift 2
+
+	TREE=$CACHE/tree/$name
+	check_work_tree
+	new_tmp
+	stage=$TMP/stage
+	mkdir "$stage"
+	stage_series "$stage" "$count" "$@" || return 1
+
+	files_of "${SERIES_FILES[@]}" "$@" >"$TMP/touched"
+	sort -u "$TMP/touched" "$TREE.files" >"$TMP/all"
+	rm -f "$TREE.state"
+	while read -r f; do
+		if [ -e "$stage/$f" ]; then
+			sync_file "$stage/$f" "$TREE/$f"
+		elif grep -qxF -e "$f" "$TMP/touched" || [ ! -e "$SRC/$f" ]; then
+			rm -f "$TREE/$f"
+		else
+			sync_file "$SRC/$f" "$TREE/$f"
+		fi
+	done <"$TMP/all"
+	mv "$TMP/touched" "$TREE.files"
+	say "$(cat "$SRC.stamp") $(tree_state "$TREE")" >"$TREE.state"
+	rm -rf "$TMP"
+}
+
+# A work tree that somebody changed is made anew.
+check_work_tree() {
+	if [ -f "$TREE.state" ] && [ -d "$TREE" ]; then
+		[ "$(cat "$TREE.state")" != "$(cat "$SRC.stamp") $(tree_state "$TREE")" ] || return 0
+		say "# $TREE is not as we left it: making it anew"
+	fi
+	rm -rf "$TREE" "$TREE.state"
+	mkdir -p "$CACHE/tree"
+	cp -al "$SRC" "$TREE"
+	: >"$TREE.files"
+}
+
+sync_file() {
+	cmp -s "$1" "$2" || {
+		mkdir -p "$(dirname "$2")"
+		rm -f "$2"
+		cp "$1" "$2"
+	}
+}
+
+# stage_series DIRECTORY COUNT [PATCH...]: only the files touched, patched.
+stage_series() {
+	local stage=$1 count=$2 f
+	shift 2
+
+	small_tree "$SRC" "$stage"
+	[ "$#" -eq 0 ] || for f in $(files_of "$@"); do
+		if [ -e "$SRC/$f" ] && [ ! -e "$stage/$f" ]; then
+			mkdir -p "$stage/$(dirname "$f")"
+			cp -p "$SRC/$f" "$stage/$f"
+		fi
+	done
+	[ "$count" -ge 0 ] || count=${#SERIES_FILES[@]}
+	if [ "$count" -gt 0 ]; then
+		(cd "$stage" && our_quilt push "$count" --fuzz=0 -q) >>"$LOG" 2>&1 ||
+			{ say "# the series does not apply to $SRC_ID; see $LOG"; return 1; }
+	fi
+	for f; do
+		patch -d "$stage" -p1 -F0 -s --no-backup-if-mismatch <"$f" >>"$LOG" 2>&1 || return 1
+	done
+}
+
+# --- kernel builds ---------------------------------------------------------
+
+# kernel_config TREE OUTPUT BASE FRAGMENT...: merges, then checks that every
+# line asked for took effect (merge_config.sh only warns).
+kernel_config() {
+	local tree=$1 out=$2 base=$3
+	shift 3
+
+	mkdir -p "$out"
+	"${MAKE_KERNEL[@]}" -C "$tree" O="$out" -s "$base" || return 1
+	(cd "$tree" && KCONFIG_CONFIG=$out/.config \
+		scripts/kconfig/merge_config.sh -m -Q -O "$out" "$out/.config" "$@") || return 1
+	"${MAKE_KERNEL[@]}" -C "$tree" O="$out" -s olddefconfig || return 1
+	check_config "$out/.config" "$@"
+}
+
+MAKE_KERNEL=(make "CC=ccache gcc" "HOSTCC=ccache gcc")
+
+check_config() {
+	local config=$1 line name value ok=0
+	shift
+
+	while IFS= read -r line; do
+		name=${line%%=*} value=${line#*=}
+		case $value in
+		n) ! grep -q "^$name=" "$config" ;;
+		*) grep -qxF -e "$line" "$config" ;;
+		esac || { say "option did not take effect: $line"; ok=1; }
+	done < <(sed -n 's/^\(CONFIG_[A-Za-z0-9_]*=.*\)$/\1/p' "$@")
+	return "$ok"
+}
