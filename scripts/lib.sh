@@ -390,8 +390,8 @@ kernel_config() {
 
 	mkdir -p "$out"
 	"${MAKE_KERNEL[@]}" -C "$tree" O="$out" -s "$base" || return 1
-	(cd "$tree" && KCONFIG_CONFIG=$out/.config \
-		scripts/kconfig/merge_config.sh -m -Q -O "$out" "$out/.config" "$@") || return 1
+	(cd "$out" && KCONFIG_CONFIG=$out/.config \
+		"$tree/scripts/kconfig/merge_config.sh" -m -Q -O "$out" "$out/.config" "$@") || return 1
 	"${MAKE_KERNEL[@]}" -C "$tree" O="$out" -s olddefconfig || return 1
 	check_config "$out/.config" "$@"
 }

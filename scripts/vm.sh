@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2120 # for the scripts that source this
+#
+# The guest: kernel, disks, boot.  Shared by scripts/demo and scripts/test vm;
+# read after lib.sh.
+
+need_vm_tools() {
+	need_build_tools
+	need qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mke2fs:e2fsprogs \
+		/usr/share/qemu/qboot.rom:qemu-system-data /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev
+}
+
+mke2fs() {
+	PATH=$PATH:/usr/sbin:/sbin command mke2fs "$@"
+}
+
+# build_vm_kernel FRAGMENT...: KERNEL becomes the bzImage of TREE.  It is kept
+# by the hash of all that goes into it.
+build_vm_kernel() {
+	local out=$CACHE/build/vm key
+
+	KERNEL=$out/arch/x86/boot/bzImage
+	key=$(vm_kernel_key "$@")
+	[ "$(cat "$out/key" 2>/dev/null)" != "$key $(file_hash "$KERNEL")" ] || return 0
+	rm -f "$out/key"
+	run_logged kernel_config "$TREE" "$out" tinyconfig "$@" || return 1
+	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" bzImage || return 1
+	say "$key $(file_hash "$KERNEL")" >"$out/key"
+}
+
+file_hash() {
+	[ ! -f "$1" ] || sha256sum <"$1"
+}
+
+vm_kernel_key() {
+	{ cat "$TREE.state" "$@"; gcc --version; } | sha256sum | cut -c 1-64
+}
+
+# guest_image SCRIPT...: INITRD, with busybox, our tool and the scripts.
+guest_image() {
+	local root=$TMP/root f
+
+	mkdir -p "$root/bin"
+	cp "$(command -v busybox)" "$root/bin/busybox"
+	gcc -static -O2 -Wall -Wextra -Werror -o "$root/bin/vmtool" "$REPO/scripts/guest/vmtool.c" ||
+		die "cannot build scripts/guest/vmtool.c"
+	for f in init lib "$@"; do cp "$REPO/scripts/guest/$f" "$root/$f"; done
+	chmod 755 "$root/init"
+	cp "$TMP/manifest" "$root/manifest"
+	mkdir -p "$root/etc"
+	printf 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$root/etc/passwd"
+	[ ! -f "$TMP/blank.gz" ] || cp "$TMP/blank.gz" "$root/blank.gz"
+	INITRD=$TMP/initrd
+	(cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$INITRD"
+}
+
+# blank_disk FILE MEGABYTES: a fresh ext4 with nothing left for later.
+blank_disk() {
+	mke2fs -q -t ext4 -F -E lazy_itable_init=0,lazy_journal_init=0,nodiscard \
+		-O ^metadata_csum_seed "$1" "$2M" </dev/null >>"$LOG" 2>&1 || die "cannot make a disk image of $2 MB (see $LOG)"
+}
+
+# source_disk STAGE: its files and their checksums, as seen on this side.
+source_disk() {
+	local mb
+
+	(cd "$1" && find . -type f -print0 | LC_ALL=C sort -z | xargs -0 -r sha256sum) >"$TMP/manifest"
+	mb=$(du -sm "$1" | cut -f 1)
+	mke2fs -q -t ext4 -F -O ^has_journal -m 0 -N $(($(find "$1" | wc -l) + 100)) -d "$1" \
+		"$TMP/src.img" "$((mb * 5 / 4 + 16))M" >>"$LOG" 2>&1 ||
+		die "cannot make an image of the files (see $LOG)"
+}
+
+# run_guest SCRIPT SECONDS [KERNEL_ARGUMENT...]: boots, shows what the guest
+# says as it says it; GUEST_OUT and KERNEL_LOG hold it afterwards.
+run_guest() {
+	local script=$1 limit=$2 shown=0 last=$SECONDS end=$((SECONDS + $2))
+	shift 2
+
+	GUEST_OUT=$TMP/guest.out KERNEL_LOG=$CACHE/log/kernel.log
+	: >"$GUEST_OUT"
+	: >"$KERNEL_LOG"
+	DRIVES=()
+	drive src "$TMP/src.img" ,readonly=on
+	drive one "$TMP/one.img"
+	drive two "$TMP/two.img"
+	set -m
+	qemu-system-x86_64 -M microvm,acpi=off,rtc=on -accel tcg,thread=multi -cpu max -smp 2 -m 1G \
+		-nodefaults -no-user-config -display none -monitor none -nic none -no-reboot \
+		-kernel "$KERNEL" -initrd "$INITRD" \
+		-append "console=ttyS0 panic=-1 reboot=t rdinit=/init $* -- $script" \
+		-serial "file:$KERNEL_LOG" \
+		-device virtio-serial-device -chardev "file,id=out,path=$GUEST_OUT" \
+		-device virtserialport,chardev=out \
+		"${DRIVES[@]}" >>"$LOG" 2>&1 </dev/null &
+	JOB=$!
+	set +m
+	while kill -0 "$JOB" 2>/dev/null; do
+		sleep 0.3
+		show_new
+		if [ $((SECONDS - last)) -ge "$PROGRESS_PERIOD" ]; then
+			last=$SECONDS
+			progress "guest at work"
+		fi
+		[ "$SECONDS" -lt "$end" ] || { kill_job "$JOB"; GUEST_TIMEOUT=$limit; }
+	done
+	wait "$JOB" || :
+	JOB=
+	show_new
+	tr -d '\r' <"$KERNEL_LOG" >"$TMP/kernel.log"
+	{ say "### guest"; cat "$GUEST_OUT"; say "### kernel"; cat "$TMP/kernel.log"; } >>"$LOG"
+}
+
+# drive NAME FILE [OPTION]: the guest finds it by its serial number.
+drive() {
+	DRIVES+=(-drive "if=none,id=$1,format=raw,cache=unsafe,file=$2${3:-}"
+		-device "virtio-blk-device,drive=$1,serial=$1")
+}
+
+# Complete lines the guest has written since the last time.
+show_new() {
+	local size
+
+	size=$(head -c "$(stat -c %s "$GUEST_OUT")" "$GUEST_OUT" | grep -c '' || :)
+	[ "$size" -gt "$shown" ] || return 0
+	# the last line may still be on its way
+	[ -z "$(tail -c 1 "$GUEST_OUT")" ] || size=$((size - 1))
+	[ "$size" -gt "$shown" ] || return 0
+	sed -n "$((shown + 1)),${size}p" "$GUEST_OUT" | guest_lines
+	shown=$size last=$SECONDS
+}
+
+# What of it to show; a script may define its own.
+guest_lines() {
+	cat
+}
+
+guest_finished() {
+	grep -qx 'guest: finished' "$GUEST_OUT"
+}
+
+# Anything in the kernel's log that must not be there.
+BAD_NEWS='WARNING:|BUG:|Oops|Kernel panic|general protection|possible (circular|recursive)|inconsistent lock|bad unlock balance|held lock freed|lock held when returning|ODEBUG|list_(add|del) corruption|INFO: task .* blocked|suspicious RCU|sleeping function|refcount_t|UBSAN|KASAN|KCSAN|rcu.*stall|soft lockup|use-after-free|Call Trace|not stopped|[Uu]naligned'
+
+kernel_complaints() {
+	grep -E "$BAD_NEWS" "${1:-$TMP/kernel.log}" || :
+}
