@@ -311,7 +311,7 @@ package_version() {
 # the pristine tree by hard links and changes only what differs, so that a
 # second build is small.
 work_tree() {
-	local name=$1 count=$2 stage f
+	local name=$1 count=$2 stage f TMP
 	shift 2
 
 	TREE=$CACHE/tree/$name

@@ -50,6 +50,7 @@ guest_image() {
 	cp "$TMP/manifest" "$root/manifest"
 	mkdir -p "$root/etc"
 	printf 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$root/etc/passwd"
+	[ ! -f "$TMP/only" ] || cp "$TMP/only" "$root/only"
 	[ ! -f "$TMP/blank.gz" ] || cp "$TMP/blank.gz" "$root/blank.gz"
 	INITRD=$TMP/initrd
 	(cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$INITRD"
@@ -70,6 +71,16 @@ source_disk() {
 	mke2fs -q -t ext4 -F -O ^has_journal -m 0 -N $(($(find "$1" | wc -l) + 100)) -d "$1" \
 		"$TMP/src.img" "$((mb * 5 / 4 + 16))M" >>"$LOG" 2>&1 ||
 		die "cannot make an image of the files (see $LOG)"
+}
+
+# vm_images: disks and files for the checks
+vm_images() {
+	cp -r "$SRC/Documentation/filesystems" "$TMP/stage"
+	source_disk "$TMP/stage"
+	blank_disk "$TMP/one.img" 400
+	blank_disk "$TMP/two.img" 100
+	blank_disk "$TMP/small.img" 128
+	gzip -1 <"$TMP/small.img" >"$TMP/blank.gz"
 }
 
 # run_guest SCRIPT SECONDS [KERNEL_ARGUMENT...]: boots, shows what the guest
@@ -127,7 +138,7 @@ show_new() {
 	# the last line may still be on its way
 	[ -z "$(tail -c 1 "$GUEST_OUT")" ] || size=$((size - 1))
 	[ "$size" -gt "$shown" ] || return 0
-	sed -n "$((shown + 1)),${size}p" "$GUEST_OUT" | guest_lines
+	guest_lines < <(sed -n "$((shown + 1)),${size}p" "$GUEST_OUT")
 	shown=$size last=$SECONDS
 }
 

@@ -1,4 +1,130 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-need_build() { :; }
-part_build() { :; }
+# shellcheck disable=SC2034 # CURRENT is for the progress line
+#
+# scripts/test build: the base and then every patch in turn, in one source folder
+# and two output folders: option off, option on with its tests.  W=1 all the
+# way.  Off must give the same objects as the base, byte by byte.
+
+need_build() {
+	need_build_tools
+	need objcopy:binutils
+}
+
+# Same folder, no line numbers, no time stamps: what differs is code.
+NEUTRAL='-D__LINE__=0 -Wno-builtin-macro-redefined'
+
+# build_step NAME FRAGMENT...: vmlinux of TREE; warnings go to $TMP/NAME.warnings
+build_step() {
+	local name=$1 out=$CACHE/build/step-$1 mark
+	shift
+
+	mark=$(wc -l <"$LOG")
+	run_logged kernel_config "$TREE" "$out" tinyconfig "$@" || return 1
+	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" W=1 \
+		KCFLAGS="$NEUTRAL" vmlinux || return 1
+	tail -n "+$mark" "$LOG" | warnings_of_touched >"$TMP/$name.warnings"
+}
+
+# "file: warning: text", without line numbers, for touched files only.
+warnings_of_touched() {
+	sed -n "s,^\($TREE/\|\(\.\./\)*\)\?\([a-zA-Z0-9_./-]*\):[0-9]*:\([0-9]*:\)\? \(warning: .*\),\3: \5,p" |
+		grep -F -f <(files_of "${SERIES_FILES[@]}" | sed 's/$/:/') | sort -u || :
+}
+
+# The options of the fragment that exist at this point of the series.
+options_so_far() {
+	local line name
+
+	while IFS= read -r line; do
+		name=${line%%=*}
+		! grep -qrE "^(menu)?config ${name#CONFIG_}\$" --include='Kconfig*' \
+			"$TREE/mm" "$TREE/fs" "$TREE/lib" || say "$line"
+	done < <(grep -h '^CONFIG_' "$REPO/kconfig/pdflush.config" "$REPO/kconfig/tests.config")
+}
+
+# hash_objects FOLDER FILE...
+hash_objects() {
+	local out=$1 o
+	shift
+
+	for o; do
+		[ -f "$out/$o" ] || continue
+		objcopy -g "$out/$o" "$TMP/stripped.o" || continue
+		say "$o $(sha256sum <"$TMP/stripped.o")"
+	done
+}
+
+touched_objects() {
+	files_of "${SERIES_FILES[@]}" | sed -n 's/\.c$/.o/p'
+}
+
+every_object() {
+	(cd "$1" && find . -name '*.o' ! -path './scripts/*' ! -path './tools/*' ! -name '.*' ! -name 'vmlinux.o' -printf '%P\n' | LC_ALL=C sort)
+}
+
+# new_warnings NAME PATCH
+new_warnings() {
+	local new
+
+	new=$(comm -13 "$TMP/base.warnings" "$TMP/$1.warnings" | head -n 1)
+	[ -z "$new" ] || not_ok "$2: no new warning" "$new"
+}
+
+build_off() {
+	local name=$1
+
+	CURRENT="build: $name, option off"
+	build_step n "$REPO/kconfig/build.config" || { not_ok "$name: builds with the option off"; return 1; }
+	new_warnings n "$name"
+	# shellcheck disable=SC2046 # object names have no blanks
+	hash_objects "$CACHE/build/step-n" $(touched_objects) >"$TMP/objects"
+	if diff "$TMP/base.objects" "$TMP/objects" >>"$LOG"; then
+		ok "$name: builds with the option off, touched objects are the base's"
+	else
+		not_ok "$name: off is identical" "$(diff "$TMP/base.objects" "$TMP/objects" | sed -n 's/^[<>] \([^ ]*\) .*/\1/p' | sort -u | tr '\n' ' ')"
+	fi
+}
+
+build_on() {
+	local name=$1
+
+	CURRENT="build: $name, option on"
+	options_so_far >"$TMP/on.config"
+	if build_step y "$REPO/kconfig/build.config" "$TMP/on.config"; then
+		ok "$name: builds with the option on ($(grep -c . "$TMP/on.config") options)"
+		new_warnings y "$name"
+	else
+		not_ok "$name: builds with the option on"
+	fi
+}
+
+part_build() {
+	local i name out=$CACHE/build/step-n
+
+	new_tmp
+	CURRENT='build: base'
+	work_tree steps 0 || return 1
+	: >"$TMP/base.warnings"
+	build_step n "$REPO/kconfig/build.config" || { not_ok "the base builds"; return; }
+	mv "$TMP/n.warnings" "$TMP/base.warnings"
+	# shellcheck disable=SC2046
+	hash_objects "$out" $(touched_objects) >"$TMP/base.objects"
+	# shellcheck disable=SC2046
+	hash_objects "$out" $(every_object "$out") >"$TMP/base.all"
+	[ -s "$TMP/base.objects" ] || { not_ok "off is identical" "no touched object is built"; return; }
+
+	for i in "${!SERIES_FILES[@]}"; do
+		name="$((i + 1))/${#SERIES_FILES[@]} $(basename "${SERIES_FILES[i]}" .patch)"
+		work_tree steps $((i + 1)) || { not_ok "$name: applies"; return; }
+			build_off "$name" || :
+		build_on "$name"
+	done
+	# shellcheck disable=SC2046
+	hash_objects "$out" $(every_object "$out") >"$TMP/all"
+	if diff "$TMP/base.all" "$TMP/all" >>"$LOG"; then
+		ok "off: all $(wc -l <"$TMP/all") objects are the base's"
+	else
+		not_ok "off: all objects" "$(diff "$TMP/base.all" "$TMP/all" | sed -n 's/^[<>] \([^ ]*\) .*/\1/p' | sort -u | head -n 5 | tr '\n' ' ')"
+	fi
+}

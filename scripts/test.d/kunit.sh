@@ -1,4 +1,72 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-need_kunit() { :; }
-part_kunit() { :; }
+# shellcheck disable=SC2034 # CURRENT is for the progress line
+#
+# scripts/test kunit: every kunit/*.kunitconfig in UML.  A splat in the log of
+# the run fails it, whatever the verdicts say.
+
+need_kunit() {
+	need_build_tools
+}
+
+# kunit_run KUNITCONFIG [ARGUMENT...]: in TREE; what UML said is in KUNIT_LOG.
+kunit_run() {
+	local name out
+	name=$(basename "$1" .kunitconfig)
+	out=$CACHE/build/kunit-$name
+	KUNIT_LOG=$out/test.log
+
+	mkdir -p "$out"
+	rm -f "$KUNIT_LOG"
+	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 1500 \
+		tools/testing/kunit/kunit.py run --kunitconfig="$1" --build_dir="$out" \
+		--jobs="$JOBS" --timeout=300 --make_options='CC=ccache gcc' "${@:2}"
+}
+
+kunit_splats() {
+	grep -aE 'WARNING:|BUG:|possible (circular|recursive)|inconsistent lock|Kernel panic|ODEBUG|list_(add|del) corruption|held lock|suspicious RCU|sleeping function|stall|Modules linked in|Call Trace' "$KUNIT_LOG" || :
+}
+
+# "# Totals: pass:41 fail:0 skip:0 total:41" lines of the suites, added up
+kunit_total() {
+	grep -aoE "^# Totals: .*|^    # Totals: .*" "$KUNIT_LOG" | grep -oE "$1:[0-9]+" | cut -d : -f 2 |
+		awk '{ n += $1 } END { print n + 0 }'
+}
+
+# Cases that are not ok, as suite.case.
+kunit_red() {
+	awk '
+	/^    # Subtest: /	{ suite = $4 }
+	/^    not ok [0-9]+ /	{ print suite "." $4 }
+	' <(sed 's/^\[[^]]*\] //' "$KUNIT_LOG" | tr -d '\r')
+}
+
+one_kunitconfig() {
+	local config=$1 name rc=0 splat
+	name=$(basename "$config")
+
+	CURRENT="kunit: $name"
+	kunit_run "$config" || rc=$?
+	if [ ! -s "$KUNIT_LOG" ]; then
+		not_ok "$name" "it did not run (see $LOG)"
+		return
+	fi
+	if [ "$rc" -eq 0 ] && [ "$(kunit_total pass)" -gt 0 ] && [ "$(kunit_total fail)" -eq 0 ]; then
+		ok "$name: $(kunit_total pass) passed, $(kunit_total skip) skipped"
+	else
+		not_ok "$name" "$(kunit_total fail) failed: $(kunit_red | head -n 3 | tr '\n' ' ')(see $LOG)"
+	fi
+	splat=$(kunit_splats | head -n 1)
+	[ -z "$splat" ] && ok "$name: nothing bad in the kernel log" || not_ok "$name: kernel log" "$splat"
+	cp "$KUNIT_LOG" "$CACHE/log/kunit-${name%.kunitconfig}.log"
+}
+
+part_kunit() {
+	local config
+
+	work_tree main -1 || { not_ok "patched tree"; return; }
+	for config in "$REPO"/kunit/*.kunitconfig; do
+		[ -e "$config" ] || { not_ok "kunitconfigs" "there are none in kunit/"; return; }
+		one_kunitconfig "$config"
+	done
+}

@@ -1,4 +1,194 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-need_style() { :; }
-part_style() { :; }
+# shellcheck disable=SC2034 # CURRENT is for the progress line
+#
+# scripts/test style.
+
+need_style() {
+	need_build_tools
+	need sparse:sparse shellcheck:shellcheck codespell:codespell
+}
+
+# one patch, as a reviewer's tools see it; only the sign-off is missing
+checkpatch_one() {
+	local ignore=MISSING_SIGN_OFF
+
+	# MAINTAINERS cannot be updated by a series that does not touch it
+	files_of "${SERIES_FILES[@]}" | grep -qx MAINTAINERS || ignore=$ignore,FILE_PATH_CHANGES
+	(cd "$TREE" && perl scripts/checkpatch.pl --strict --codespell --ignore "$ignore" \
+		--codespellfile "$(codespell_dictionary)" --max-line-length=100 --no-summary --terse "$1") ||
+		return 1
+}
+
+codespell_dictionary() {
+	python3 -c 'import codespell_lib, os; print(os.path.join(os.path.dirname(codespell_lib.__file__), "data", "dictionary.txt"))'
+}
+
+checkpatch_can_fail() {
+	local p=$TMP/bad.patch
+
+	sed '0,/^+[^+]/s/^+\([^+].*\)/+   \1   /' "${SERIES_FILES[0]}" >"$p"
+	! checkpatch_one "$p" || { say "trailing blanks go unnoticed"; return 1; }
+}
+
+touched_c() {
+	files_of "${SERIES_FILES[@]}" | grep '\.c$'
+}
+
+# sparse_of OUTPUT FRAGMENT...: what sparse says about the touched objects
+sparse_of() {
+	local out=$CACHE/build/step-y result=$1 f mark objects=()
+	shift
+
+	while read -r f; do
+		[ ! -f "$TREE/$f" ] || objects+=("${f%.c}.o")
+	done < <(touched_c | grep -v '/tests/\|^tools/\|_kunit\.c$')
+	run_logged kernel_config "$TREE" "$out" tinyconfig "$@" || return 1
+	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" W=1 KCFLAGS="$SPARSE_FLAGS" prepare || return 1
+	(cd "$out" && rm -f "${objects[@]}")
+	mark=$(wc -l <"$LOG")
+	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" W=1 KCFLAGS="$SPARSE_FLAGS" \
+		C=2 "${objects[@]}" || return 1
+	tail -n "+$mark" "$LOG" | without_lines >"$result"
+}
+
+# the flags of the build part, so that the output folder can be shared
+SPARSE_FLAGS='-D__LINE__=0 -Wno-builtin-macro-redefined'
+
+# "file: warning: text" of touched files, without line numbers
+without_lines() {
+	sed -n "s,^\($TREE/\|\(\.\./\)*\)\?\([a-zA-Z0-9_./-]*\):[0-9]*:\([0-9]*:\)\? *\(\(warning\|error\): .*\),\3: \5,p" |
+		grep -F -f <(files_of "${SERIES_FILES[@]}" | sed 's/$/:/') | sort || :
+}
+
+sparse_nothing_new() {
+	CURRENT='style: sparse on the base'
+	work_tree steps 0 && sparse_of "$TMP/sparse.base" "$REPO/kconfig/build.config" ||
+		{ not_ok "sparse on the base"; return; }
+	CURRENT='style: sparse on the series'
+	work_tree steps -1 && sparse_of "$TMP/sparse" "$REPO"/kconfig/{build,pdflush}.config ||
+		{ not_ok "sparse on the series"; return; }
+	nothing_new sparse "$TMP/sparse.base" "$TMP/sparse"
+}
+
+kernel_doc_of() {
+	local f
+
+	while read -r f; do
+		[ ! -f "$1/$f" ] || (cd "$1" && perl scripts/kernel-doc -none -Wall "$f" 2>&1 || :)
+	done < <(files_of "${SERIES_FILES[@]}" | grep '\.[ch]$')
+}
+
+# nothing_new NAME BASE PATCHED
+nothing_new() {
+	local new
+
+	new=$(comm -13 "$2" "$3")
+	say "$new" >>"$LOG"
+	if [ -z "$new" ]; then
+		ok "$1: nothing new ($(wc -l <"$2") before)"
+	else
+		not_ok "$1" "$(say "$new" | grep -c .) new: $(say "$new" | head -n 1)"
+	fi
+}
+
+shell_scripts() {
+	(cd "$REPO" && {
+		find scripts docs/model .ci kunit -type f -not -name '*.c' -exec \
+			grep -lE -m1 '^#!.*\b(ba|da)?sh\b|^# shellcheck shell=' {} + || :
+	} | sort)
+}
+
+shellcheck_all() {
+	# shellcheck disable=SC2046
+	(cd "$REPO" && shellcheck $(shell_scripts))
+}
+
+# our own text: no word the kernel's spelling list knows as wrong
+codespell_all() {
+	(cd "$REPO" && git ls-files -z -- README* docs scripts kconfig kunit series .ci | xargs -0 codespell)
+}
+
+spdx_everywhere() {
+	local f bad=0
+
+	while IFS= read -r -d '' f; do
+		head -n 3 "$REPO/$f" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' ||
+			{ say "$f has no SPDX line"; bad=1; }
+	done < <(git -C "$REPO" ls-files -z -- README* docs scripts kconfig kunit .ci .gitignore ':!:*.png' ':!:*.svg' ':!:COPYING')
+	return "$bad"
+}
+
+# --- documented defaults -----------------------------------------------------
+
+# documented NAME: default as README's and docs' tables have it: rows
+# "| ... NAME ... | ... |" of a table with a column "default".
+documented() {
+	find "$REPO" -maxdepth 1 -name 'README*' -exec cat {} +  >"$TMP/docs"
+	find "$REPO/docs" -maxdepth 1 -name '*.md' -exec cat {} + >>"$TMP/docs"
+	awk -F '|' -v name="$1" '
+	function trim(s) { gsub(/^[ \t`*]+|[ \t`*]+$/, "", s); return s }
+	!/^ *\|/ { col = 0; next }
+	{
+		for (i = 2; i < NF; i++)
+			if (tolower(trim($i)) == "default")
+				col = i
+		hit = 0
+		for (i = 2; i < NF && i < col; i++)
+			if (trim($i) == name)
+				hit = 1
+		if (hit && col)
+			print trim($col)
+	}' "$TMP/docs" | sort -u
+}
+
+# in_code NAME: the default the patched tree has
+in_code() {
+	case $1 in
+	vm.nr_pdflush_threads_min) defined PDFLUSH_MIN_THREADS ;;
+	vm.nr_pdflush_threads_max) defined PDFLUSH_MAX_THREADS ;;
+	CONFIG_*) kconfig_default "${1#CONFIG_}" ;;
+	esac
+}
+
+defined() {
+	sed -n "s/^#define[[:space:]]\{1,\}$1[[:space:]]\{1,\}\([0-9]*\).*/\1/p" "$TREE/mm/pdflush.c"
+}
+
+kconfig_default() {
+	awk -v name="$1" '
+	$1 == "config" { on = $2 == name; found = found || on }
+	on && $1 == "default" { value = $2 }
+	END { if (found) print value == "" ? "n" : value }' "$TREE/mm/Kconfig"
+}
+
+defaults_agree() {
+	local name doc code bad=0
+
+	for name in vm.nr_pdflush_threads_min vm.nr_pdflush_threads_max \
+		CONFIG_PDFLUSH CONFIG_PDFLUSH_DEFAULT_ON CONFIG_PDFLUSH_KUNIT_TEST; do
+		doc=$(documented "$name") code=$(in_code "$name")
+		say "$name: documented $doc, code $code"
+		[ -n "$code" ] && [ "$doc" = "$code" ] || bad="$name: documented \"$doc\", in the code \"$code\""
+	done
+	[ "$bad" = 0 ] || { say "$bad"; return 1; }
+}
+
+part_style() {
+	local p
+
+	new_tmp
+	check "shellcheck" shellcheck_all
+	check "codespell" codespell_all
+	check "SPDX line in every file" spdx_everywhere
+	work_tree main -1 || { not_ok "patched tree"; return; }
+	for p in "${SERIES_FILES[@]}"; do
+		check "checkpatch $(basename "$p" .patch)" checkpatch_one "$p"
+	done
+	check "checkpatch notices a bad patch" checkpatch_can_fail
+	check "documented defaults are the code's" defaults_agree
+	kernel_doc_of "$SRC" | sed 's/:[0-9]*: /: /' | sort >"$TMP/doc.base"
+	kernel_doc_of "$TREE" | sed 's/:[0-9]*: /: /' | sort >"$TMP/doc"
+	nothing_new kernel-doc "$TMP/doc.base" "$TMP/doc"
+	sparse_nothing_new
+}

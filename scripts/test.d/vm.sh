@@ -1,4 +1,64 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-need_vm() { :; }
-part_vm() { :; }
+# shellcheck disable=SC2034 # CURRENT is for the progress line
+#
+# scripts/test vm: scripts/guest/checks in a patched kernel with lockdep and the
+# object debugging on; then a second, short boot with pdflush=on.  A complaint
+# of the kernel's is a failure.
+
+# shellcheck source=scripts/vm.sh
+. "$REPO/scripts/vm.sh"
+
+need_vm() {
+	need_vm_tools
+}
+
+# The guest's verdicts become ours as they come.
+guest_lines() {
+	local line
+
+	while IFS= read -r line; do
+		case $line in
+		"ok "*) ok "${line#ok }" ;;
+		"not ok "*)
+			line=${line#not ok }
+			not_ok "${line%%: *}" "${line#*: } (see $LOG)"
+			;;
+		"guest: finished") ;;
+		*) say "$line" ;;
+		esac
+	done
+}
+
+# boot SCRIPT SECONDS ARGUMENT...
+boot() {
+	local name=$1
+
+	CURRENT="vm: guest $name"
+	guest_image "$name"
+	run_guest "$@"
+	guest_finished && ok "guest $name finished" ||
+		not_ok "guest $name finished" "it did not${GUEST_TIMEOUT:+ in $GUEST_TIMEOUT s}; see $LOG"
+	if [ -n "$(kernel_complaints "$TMP/kernel.log")" ]; then
+		not_ok "guest $name: kernel log" "$(kernel_complaints "$TMP/kernel.log" | head -n 1) (see $LOG)"
+	elif ! grep -q 'Linux version' "$TMP/kernel.log"; then
+		not_ok "guest $name: kernel log" "there is none"
+	else
+		ok "guest $name: nothing bad in the kernel log"
+	fi
+}
+
+part_vm() {
+	CURRENT='vm: patched kernel'
+	work_tree main -1 || { not_ok "patched tree"; return; }
+	if build_vm_kernel "$REPO"/kconfig/{vm,debug,pdflush}.config; then
+		ok "kernel for the guest, every option as asked"
+	else
+		not_ok "kernel for the guest"
+		return
+	fi
+	new_tmp
+	vm_images
+	boot checks 600
+	boot boot 180 pdflush=on
+}
