@@ -256,7 +256,7 @@ is_kernel_tree() {
 
 # kernel_version TREE: 6.12.117
 kernel_version() {
-	say "$(make_variable "$1" VERSION).$(make_variable "$1" PATCHLEVEL).$(make_variable "$1" SUBLEVEL)$(make_variable "$1" EXTRAVERSION)"
+	say "$(make_variable "$1" VERSION).$(make_variable "$1" PATCHLEVEL).$(make_variable "$1" SUBLEVEL)"
 }
 
 # tree_state DIRECTORY: changes when any file in it does.

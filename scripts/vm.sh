@@ -100,7 +100,7 @@ run_guest() {
 	qemu-system-x86_64 -M microvm,acpi=off,rtc=on -accel tcg,thread=multi -cpu max -smp 2 -m 1G \
 		-nodefaults -no-user-config -display none -monitor none -nic none -no-reboot \
 		-kernel "$KERNEL" -initrd "$INITRD" \
-		-append "console=ttyS0 panic=-1 reboot=t rdinit=/init $* -- $script" \
+		-append "console=ttyS0 panic=-1 reboot=t rdinit=/init null_blk.nr_devices=0 run=$script $*" \
 		-serial "file:$KERNEL_LOG" \
 		-device virtio-serial-device -chardev "file,id=out,path=$GUEST_OUT" \
 		-device virtserialport,chardev=out \

@@ -23,8 +23,10 @@ kunit_run() {
 		--jobs="$JOBS" --timeout=300 --make_options='CC=ccache gcc' "${@:2}"
 }
 
+# The unpatched kernel warns once while UML boots, of its own PCI driver.
 kunit_splats() {
-	grep -aE 'WARNING:|BUG:|possible (circular|recursive)|inconsistent lock|Kernel panic|ODEBUG|list_(add|del) corruption|held lock|suspicious RCU|sleeping function|stall|Modules linked in|Call Trace' "$KUNIT_LOG" || :
+	grep -aE 'WARNING:|BUG:|possible (circular|recursive)|inconsistent lock|Kernel panic|ODEBUG|list_(add|del) corruption|held lock|lock held|suspicious RCU|sleeping function|rcu.*stall' "$KUNIT_LOG" |
+		grep -vF 'at arch/um/drivers/virt-pci.c' || :
 }
 
 # "# Totals: pass:41 fail:0 skip:0 total:41" lines of the suites, added up

@@ -11,17 +11,18 @@ need_style() {
 
 # one patch, as a reviewer's tools see it; only the sign-off is missing
 checkpatch_one() {
-	local ignore=MISSING_SIGN_OFF
+	# there is no history here in which to look up a commit
+	local ignore=MISSING_SIGN_OFF,UNKNOWN_COMMIT_ID
 
 	# MAINTAINERS cannot be updated by a series that does not touch it
 	files_of "${SERIES_FILES[@]}" | grep -qx MAINTAINERS || ignore=$ignore,FILE_PATH_CHANGES
 	(cd "$TREE" && perl scripts/checkpatch.pl --strict --codespell --ignore "$ignore" \
-		--codespellfile "$(codespell_dictionary)" --max-line-length=100 --no-summary --terse "$1") ||
+		--codespellfile "$(codespell_dictionary)" --no-summary --terse "$1") ||
 		return 1
 }
 
 codespell_dictionary() {
-	python3 -c 'import codespell_lib, os; print(os.path.join(os.path.dirname(codespell_lib.__file__), "data", "dictionary.txt"))'
+	dpkg -L codespell | grep '/dictionary\.txt$' | head -n 1
 }
 
 checkpatch_can_fail() {
