@@ -194,7 +194,7 @@ lock_cache() {
 	mkdir -p "$CACHE" 2>/dev/null || die "cannot create $CACHE"
 	[ -z "${PDFLUSH_LOCKED:-}" ] || return 0
 	exec 9>"$CACHE/lock"
-	flock -n 9 || die "another run uses $CACHE; wait for it, or set PDFLUSH_CACHE"
+	flock -w 10 9 || die "another run uses $CACHE; wait for it, or set PDFLUSH_CACHE"
 	export PDFLUSH_LOCKED=1
 }
 

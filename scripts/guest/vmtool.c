@@ -2,7 +2,9 @@
 /*
  * What the guest's shell scripts cannot do well themselves.
  *
- *   vmtool table DISK SECONDS   a line per second until the disk is clean
+ *   vmtool table BDI SECONDS [BUSY]
+ *                               a line per second until the device is clean, or
+ *                               not clean SECONDS after the file BUSY is gone
  *   vmtool flip FILE COUNT MS   write 0, 1, 0, 1, ... to FILE, COUNT times
  *   vmtool syncfs PATH          syncfs(2)
  *   vmtool fsync FILE           fsync(2)
@@ -59,19 +61,22 @@ static void print_line(long seconds, const char *stats, const char *counters)
 	fflush(stdout);
 }
 
+/* The kernel's page counts are per CPU and may be off by this much; lists are exact. */
+#define NOISE_KB 256
+
 static int clean(const char *stats)
 {
-	return number(stats, "BdiReclaimable") == 0 &&
-	       number(stats, "BdiWriteback") == 0 &&
+	return number(stats, "BdiReclaimable") <= NOISE_KB &&
+	       number(stats, "BdiWriteback") <= NOISE_KB &&
 	       number(stats, "b_dirty") == 0 && number(stats, "b_io") == 0 &&
 	       number(stats, "b_more_io") == 0;
 }
 
 /* Prints "clean after N ms" or "not clean after N ms" last. */
-static int table(const char *bdi, long limit)
+static int table(const char *bdi, long limit, const char *busy)
 {
 	char stats[128], counters[128];
-	long start = now_ms(), next = start, t;
+	long start = now_ms(), next = start, idle = start, t;
 	int done = 0;
 
 	snprintf(stats, sizeof(stats), DEBUGFS "bdi/%s/stats", bdi);
@@ -82,16 +87,18 @@ static int table(const char *bdi, long limit)
 	}
 	puts("#     s  dirty kB writeb kB threads idle queued   ticks handoffs pg/pdflush pg/flusher");
 	for (t = start; ; t = now_ms()) {
-		done = clean(stats);
+		if (busy && access(busy, F_OK) == 0)
+			idle = t;
+		done = idle != t && clean(stats);
 		if (t >= next || done) {
 			print_line((t - start + 500) / 1000, stats, counters);
 			next += 1000;
 		}
-		if (done || t - start > limit * 1000)
+		if (done || t - idle > limit * 1000)
 			break;
 		usleep(50 * 1000);
 	}
-	printf("# %sclean after %ld ms\n", done ? "" : "not ", t - start);
+	printf("# %sclean after %ld ms\n", done ? "" : "not ", t - idle);
 	return done ? 0 : 1;
 }
 
@@ -128,8 +135,8 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
 
-	if (argc == 4 && strcmp(what, "table") == 0)
-		return table(argv[2], atol(argv[3]));
+	if ((argc == 4 || argc == 5) && strcmp(what, "table") == 0)
+		return table(argv[2], atol(argv[3]), argv[4]);
 	if (argc == 5 && strcmp(what, "flip") == 0)
 		return flip(argv[2], atol(argv[3]), atol(argv[4]));
 	if (argc == 3 && strcmp(what, "syncfs") == 0)
