@@ -121,10 +121,10 @@ run_logged() {
 	return "$rc"
 }
 
-# The end of the log, short and printable.
+# last_words [WIDTH]: the end of the log, short and printable.
 last_words() {
 	[ -f "$LOG" ] || return 0
-	tail -c 400 "$LOG" | tr -cd '[:print:]\n' | grep -v "^###" | grep . | tail -n 1 | cut -c 1-70 || :
+	tail -c 400 "$LOG" | tr -cd '[:print:]\n' | grep -v "^###" | grep . | tail -n 1 | cut -c "1-${1:-70}" || :
 }
 
 start_log() {
@@ -225,6 +225,11 @@ read_series() {
 files_of() {
 	sed -n -e 's,^--- a/\([^[:space:]]*\).*,\1,p' \
 		-e 's,^+++ b/\([^[:space:]]*\).*,\1,p' "$@" | sort -u
+}
+
+# Files that do not exist before the series.
+new_files() {
+	sed -n '/^--- \/dev\/null/{n;s,^+++ b/\([^[:space:]]*\).*,\1,p;}' "${SERIES_FILES[@]}" | sort -u
 }
 
 # small_tree FROM TO: the files the series touches, and what names the version.

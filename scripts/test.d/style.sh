@@ -9,20 +9,31 @@ need_style() {
 	need sparse:sparse shellcheck:shellcheck codespell:codespell
 }
 
-# one patch, as a reviewer's tools see it; only the sign-off is missing
+# one patch, as a reviewer's tools see it; only the sign-off is missing.  There
+# is no history here in which to look up a commit, and whether MAINTAINERS knows
+# every new file is checked for the series as a whole.
 checkpatch_one() {
-	# there is no history here in which to look up a commit
-	local ignore=MISSING_SIGN_OFF,UNKNOWN_COMMIT_ID
-
-	# MAINTAINERS cannot be updated by a series that does not touch it
-	files_of "${SERIES_FILES[@]}" | grep -qx MAINTAINERS || ignore=$ignore,FILE_PATH_CHANGES
-	(cd "$TREE" && perl scripts/checkpatch.pl --strict --codespell --ignore "$ignore" \
-		--codespellfile "$(codespell_dictionary)" --no-summary --terse "$1") ||
-		return 1
+	(cd "$TREE" && perl scripts/checkpatch.pl --strict --codespell \
+		--ignore MISSING_SIGN_OFF,UNKNOWN_COMMIT_ID,FILE_PATH_CHANGES \
+		--codespellfile "$TMP/dictionary" --no-summary --terse "$1") |
+		sed "s,^$PATCHES/,,;s,^[^ ]*\.patch:,line ," | grep . && return 1
+	return 0
 }
 
+maintainers_know() {
+	local f bad=0
+
+	sed -n 's,^+F:[[:space:]]*,,p' "${SERIES_FILES[@]}" >"$TMP/maintained"
+	while read -r f; do
+		grep -qxF -e "$f" -e "$(dirname "$f")/" "$TMP/maintained" || { say "MAINTAINERS does not name $f"; bad=1; }
+	done < <(new_files)
+	return "$bad"
+}
+
+# without what is a word here: iput()
 codespell_dictionary() {
-	dpkg -L codespell | grep '/dictionary\.txt$' | head -n 1
+	grep -vE '^(iput)->' "$(dpkg -L codespell | grep '/dictionary\.txt$')" >"$TMP/dictionary" &&
+		[ -s "$TMP/dictionary" ]
 }
 
 checkpatch_can_fail() {
@@ -114,7 +125,7 @@ spdx_everywhere() {
 	local f bad=0
 
 	while IFS= read -r -d '' f; do
-		head -n 3 "$REPO/$f" | grep -q 'SPDX-License-Identifier: GPL-2.0-only' ||
+		{ head -n 3 "$REPO/$f"; tail -n 3 "$REPO/$f"; } | grep -q 'SPDX-License-Identifier: GPL-2.0-only' ||
 			{ say "$f has no SPDX line"; bad=1; }
 	done < <(git -C "$REPO" ls-files -z -- README* docs scripts kconfig kunit .ci .gitignore ':!:*.png' ':!:*.svg' ':!:COPYING')
 	return "$bad"
@@ -143,6 +154,13 @@ documented() {
 	}' "$TMP/docs" | sort -u
 }
 
+# the same in the kernel's own page
+documented_in_tree() {
+	case $1 in
+	vm.*) sed -n "s/^sysctl \`\`$1\`\` *\([^ ]*\) .*/\1/p" "$TREE/Documentation/admin-guide/mm/pdflush.rst" ;;
+	esac
+}
+
 # in_code NAME: the default the patched tree has
 in_code() {
 	case $1 in
@@ -160,15 +178,15 @@ kconfig_default() {
 	awk -v name="$1" '
 	$1 == "config" { on = $2 == name; found = found || on }
 	on && $1 == "default" { value = $2 }
-	END { if (found) print value == "" ? "n" : value }' "$TREE/mm/Kconfig"
+	END { if (found) print value == "" ? "n" : value }' "$TREE/mm/Kconfig" "$TREE/mm/Kconfig.debug"
 }
 
 defaults_agree() {
 	local name doc code bad=0
 
 	for name in vm.nr_pdflush_threads_min vm.nr_pdflush_threads_max \
-		CONFIG_PDFLUSH CONFIG_PDFLUSH_DEFAULT_ON CONFIG_PDFLUSH_KUNIT_TEST; do
-		doc=$(documented "$name") code=$(in_code "$name")
+		CONFIG_PDFLUSH CONFIG_PDFLUSH_DEFAULT_ON CONFIG_PDFLUSH_KUNIT_TEST CONFIG_WRITEBACK_KUNIT_TEST; do
+		doc=$({ documented "$name"; documented_in_tree "$name"; } | sort -u) code=$(in_code "$name")
 		say "$name: documented $doc, code $code"
 		[ -n "$code" ] && [ "$doc" = "$code" ] || bad="$name: documented \"$doc\", in the code \"$code\""
 	done
@@ -183,10 +201,12 @@ part_style() {
 	check "codespell" codespell_all
 	check "SPDX line in every file" spdx_everywhere
 	work_tree main -1 || { not_ok "patched tree"; return; }
+	check "checkpatch has a dictionary" codespell_dictionary
 	for p in "${SERIES_FILES[@]}"; do
 		check "checkpatch $(basename "$p" .patch)" checkpatch_one "$p"
 	done
 	check "checkpatch notices a bad patch" checkpatch_can_fail
+	check "MAINTAINERS names every new file" maintainers_know
 	check "documented defaults are the code's" defaults_agree
 	kernel_doc_of "$SRC" | sed 's/:[0-9]*: /: /' | sort >"$TMP/doc.base"
 	kernel_doc_of "$TREE" | sed 's/:[0-9]*: /: /' | sort >"$TMP/doc"
