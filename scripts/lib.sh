@@ -113,7 +113,7 @@ run_logged() {
 		[ "$nap" = 0.5 ] || { [ $((SECONDS - last)) -lt 2 ] || nap=0.5; }
 		if [ $((SECONDS - last)) -ge "$PROGRESS_PERIOD" ]; then
 			last=$SECONDS
-			progress "$(last_words)"
+			progress "$(last_words 70)"
 		fi
 	done
 	wait "$JOB" || rc=$?
@@ -124,7 +124,7 @@ run_logged() {
 # last_words [WIDTH]: the end of the log, short and printable.
 last_words() {
 	[ -f "$LOG" ] || return 0
-	tail -c 400 "$LOG" | tr -cd '[:print:]\n' | grep -v "^###" | grep . | tail -n 1 | cut -c "1-${1:-70}" || :
+	tail -c 400 "$LOG" | tr -cd '[:print:]\n' | grep -v "^###" | grep . | tail -n 1 | cut -c "1-$1" || :
 }
 
 start_log() {
