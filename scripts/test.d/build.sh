@@ -11,18 +11,21 @@ need_build() {
 	need objcopy:binutils
 }
 
-# Same folder, no line numbers, no time stamps: what differs is code.
-NEUTRAL='-D__LINE__=0 -Wno-builtin-macro-redefined'
+# Same folder, no line numbers, no time stamps: what differs is code.  Only
+# init/version.c cannot do without line numbers.
+NEUTRAL=('KCFLAGS=-D__LINE__=0 -Wno-builtin-macro-redefined' 'CFLAGS_REMOVE_version.o=-D__LINE__=0')
 
 # build_step NAME FRAGMENT...: vmlinux of TREE; warnings go to $TMP/NAME.warnings
 build_step() {
-	local name=$1 out=$CACHE/build/step-$1 mark
+	local name=$1 out=$CACHE/build/step-$1 mark neutral=()
 	shift
+
+	[ "$name" = y ] || neutral=("${NEUTRAL[@]}")
 
 	mark=$(wc -l <"$LOG")
 	run_logged kernel_config "$TREE" "$out" tinyconfig "$@" || return 1
 	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" W=1 \
-		KCFLAGS="$NEUTRAL" vmlinux || return 1
+		${neutral[@]+"${neutral[@]}"} vmlinux || return 1
 	tail -n "+$mark" "$LOG" | warnings_of_touched >"$TMP/$name.warnings"
 }
 

@@ -56,16 +56,13 @@ sparse_of() {
 		[ ! -f "$TREE/$f" ] || objects+=("${f%.c}.o")
 	done < <(touched_c | grep -v '/tests/\|^tools/\|_kunit\.c$')
 	run_logged kernel_config "$TREE" "$out" tinyconfig "$@" || return 1
-	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" W=1 KCFLAGS="$SPARSE_FLAGS" prepare || return 1
+	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" W=1 prepare || return 1
 	(cd "$out" && rm -f "${objects[@]}")
 	mark=$(wc -l <"$LOG")
-	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" W=1 KCFLAGS="$SPARSE_FLAGS" \
+	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" W=1 \
 		C=2 "${objects[@]}" || return 1
 	tail -n "+$mark" "$LOG" | without_lines >"$result"
 }
-
-# the flags of the build part, so that the output folder can be shared
-SPARSE_FLAGS='-D__LINE__=0 -Wno-builtin-macro-redefined'
 
 # "file: warning: text" of touched files, without line numbers
 without_lines() {
