@@ -179,14 +179,17 @@ need_build_tools() {
 	export KBUILD_BUILD_USER=pdflush KBUILD_BUILD_HOST=pdflush KBUILD_BUILD_VERSION=1
 }
 
-# need_space DIRECTORY MEGABYTES
+# need_space DIRECTORY MEGABYTES: what it holds already counts.
 need_space() {
-	local free
+	local free held
 
 	mkdir -p "$1" 2>/dev/null || die "cannot create $1"
 	[ -w "$1" ] || die "cannot write to $1"
 	free=$(df -Pm "$1" | awk 'NR == 2 { print $4 }')
-	[ "$free" -ge "$2" ] || die "no disk space: $1 has $free MB free, $2 MB are needed"
+	[ "$free" -lt "$2" ] || return 0
+	held=$(du -sm "$1" | cut -f 1)
+	[ $((free + held)) -ge "$2" ] && [ "$free" -ge 1000 ] ||
+		die "no disk space: $1 needs $2 MB, holds $held MB, and $free MB are free"
 }
 
 # One user of the cache at a time.
