@@ -20,7 +20,7 @@ kunit_run() {
 	rm -f "$KUNIT_LOG"
 	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 1500 \
 		tools/testing/kunit/kunit.py run --kunitconfig="$1" --build_dir="$out" \
-		--jobs="$JOBS" --timeout=300 --make_options='CC=ccache gcc' "${@:2}"
+		--jobs="$JOBS" --timeout="${KUNIT_TIMEOUT:-300}" --make_options='CC=ccache gcc' "${@:2}"
 }
 
 # The unpatched kernel warns once while UML boots, of its own PCI driver.
