@@ -38,7 +38,7 @@ kunit_total() {
 # Cases that are not ok, as suite.case.
 kunit_red() {
 	awk '
-	/^    # Subtest: /	{ suite = $4 }
+	/^    # Subtest: /	{ suite = $3 }
 	/^    not ok [0-9]+ /	{ print suite "." $4 }
 	' <(sed 's/^\[[^]]*\] //' "$KUNIT_LOG" | tr -d '\r')
 }

@@ -55,7 +55,7 @@ mutation() {
 }
 
 kunit_mutation() {
-	local name=$1 file=$2 want got suite config rc=0 KUNIT_TIMEOUT=90
+	local name=$1 file=$2 want got missed suite config rc=0 KUNIT_TIMEOUT=90
 
 	want=$(header "$file" Caught-by | sed -n 's/^kunit //p' | sort -u)
 	config=$(header "$file" Kunitconfig)
