@@ -224,6 +224,17 @@ read_series() {
 	[ "${#SERIES_FILES[@]}" -gt 0 ] || die "$SERIES lists no patch"
 }
 
+# freeze_series: work on the series as it is now, whatever happens to it.
+freeze_series() {
+	read_series
+	new_tmp
+	mkdir "$TMP/patches"
+	cp "$SERIES" "$TMP/series"
+	(cd "$PATCHES" && find . -name '*.patch' -exec cp --parents -t "$TMP/patches" {} +)
+	PATCHES=$TMP/patches SERIES=$TMP/series
+	read_series
+}
+
 # files_of PATCH...: every path they name, once.
 files_of() {
 	sed -n -e 's,^--- a/\([^[:space:]]*\).*,\1,p' \

@@ -3,8 +3,8 @@
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
 # scripts/test mutations and scripts/mutate: a deliberate break must turn every
-# test it names red; others may follow.  Each costs one incremental build in the folder of the
-# kunit part, or of the vm part.
+# test it names red; others may follow.  Each costs one incremental build in the
+# folder of the kunit part, or of the vm part.
 
 # shellcheck source=scripts/test.d/kunit.sh
 . "$REPO/scripts/test.d/kunit.sh"
