@@ -5,6 +5,11 @@
 # scripts/test build: the base and then every patch in turn, in one source folder
 # and two output folders: option off, option on with its tests.  W=1 all the
 # way.  Off must give the same objects as the base, byte by byte.
+#
+# The first and the last step build vmlinux.  Those between build the top
+# folders the series touches, and see that every symbol the touched objects need
+# is defined: a header of the series is included nearly everywhere, and building
+# the rest again and again would triple the time.
 
 need_build() {
 	need_build_tools
@@ -15,18 +20,38 @@ need_build() {
 # init/version.c cannot do without line numbers.
 NEUTRAL=('KCFLAGS=-D__LINE__=0 -Wno-builtin-macro-redefined' 'CFLAGS_REMOVE_version.o=-D__LINE__=0')
 
-# build_step NAME FRAGMENT...: vmlinux of TREE; warnings go to $TMP/NAME.warnings
+# build_step NAME TARGET FRAGMENT...: warnings go to $TMP/NAME.warnings
 build_step() {
-	local name=$1 out=$CACHE/build/step-$1 mark neutral=()
-	shift
+	local name=$1 target=$2 out=$CACHE/build/step-$1 mark neutral=()
+	shift 2
 
 	[ "$name" = y ] || neutral=("${NEUTRAL[@]}")
 
 	mark=$(wc -l <"$LOG")
 	run_logged kernel_config "$TREE" "$out" tinyconfig "$@" || return 1
+	# shellcheck disable=SC2086 # target may be several
 	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" W=1 \
-		${neutral[@]+"${neutral[@]}"} vmlinux || return 1
+		${neutral[@]+"${neutral[@]}"} $target || return 1
+	[ "$target" = vmlinux ] || symbols_defined "$out" || return 1
 	tail -n "+$mark" "$LOG" | warnings_of_touched >"$TMP/$name.warnings"
+}
+
+# What the touched objects leave undefined is in the last vmlinux or in what was
+# just built.
+symbols_defined() {
+	local out=$1 missing o objects=()
+
+	while read -r o; do
+		# one without a source here is left from another run
+		[ ! -f "$out/$o" ] || [ ! -f "$TREE/${o%.o}.c" ] || objects+=("$out/$o")
+	done < <(touched_objects)
+	missing=$(comm -23 <(nm -u "${objects[@]}" | awk '$1 == "U" { print $2 }' | sort -u) \
+		<(nm -P "$out/vmlinux" "${objects[@]}" | awk '$2 ~ /^[^Uw]$/ { print $1 }' | sort -u))
+	[ -z "$missing" ] || { say "undefined: $missing" >>"$LOG"; return 1; }
+}
+
+touched_folders() {
+	files_of "${SERIES_FILES[@]}" | sed -n 's,^\([a-z0-9_]*/\).*\.c$,\1,p' | sort -u | tr '\n' ' '
 }
 
 # "file: warning: text", without line numbers, for touched files only.
@@ -74,11 +99,12 @@ new_warnings() {
 	[ -z "$new" ] || not_ok "$2: no new warning" "$new"
 }
 
+# build_off NAME TARGET
 build_off() {
 	local name=$1
 
 	CURRENT="build: $name, option off"
-	build_step n "$REPO/kconfig/build.config" || { not_ok "$name: builds with the option off"; return 1; }
+	build_step n "$2" "$REPO/kconfig/build.config" || { not_ok "$name: builds with the option off"; return 1; }
 	new_warnings n "$name"
 	# shellcheck disable=SC2046 # object names have no blanks
 	hash_objects "$CACHE/build/step-n" $(touched_objects) >"$TMP/objects"
@@ -89,12 +115,13 @@ build_off() {
 	fi
 }
 
+# build_on NAME TARGET
 build_on() {
 	local name=$1
 
 	CURRENT="build: $name, option on"
 	options_so_far >"$TMP/on.config"
-	if build_step y "$REPO/kconfig/build.config" "$TMP/on.config"; then
+	if build_step y "$2" "$REPO/kconfig/build.config" "$TMP/on.config"; then
 		ok "$name: builds with the option on ($(grep -c . "$TMP/on.config") options)"
 		new_warnings y "$name"
 	else
@@ -103,13 +130,13 @@ build_on() {
 }
 
 part_build() {
-	local i name out=$CACHE/build/step-n
+	local i name on off out=$CACHE/build/step-n
 
 	new_tmp
 	CURRENT='build: base'
 	work_tree steps 0 || return 1
 	: >"$TMP/base.warnings"
-	build_step n "$REPO/kconfig/build.config" || { not_ok "the base builds"; return; }
+	build_step n vmlinux "$REPO/kconfig/build.config" || { not_ok "the base builds"; return; }
 	mv "$TMP/n.warnings" "$TMP/base.warnings"
 	# shellcheck disable=SC2046
 	hash_objects "$out" $(touched_objects) >"$TMP/base.objects"
@@ -120,8 +147,11 @@ part_build() {
 	for i in "${!SERIES_FILES[@]}"; do
 		name="$((i + 1))/${#SERIES_FILES[@]} $(basename "${SERIES_FILES[i]}" .patch)"
 		work_tree steps $((i + 1)) || { not_ok "$name: applies"; return; }
-			build_off "$name" || :
-		build_on "$name"
+			off=$(touched_folders) on=$off
+		[ "$i" -ne 0 ] || on=vmlinux
+		[ "$((i + 1))" -ne "${#SERIES_FILES[@]}" ] || off=vmlinux on=vmlinux
+		build_off "$name" "$off" || :
+		build_on "$name" "$on"
 	done
 	# shellcheck disable=SC2046
 	hash_objects "$out" $(every_object "$out") >"$TMP/all"
