@@ -55,18 +55,22 @@ mutation() {
 }
 
 kunit_mutation() {
-	local name=$1 file=$2 want got missed suite config rc=0 KUNIT_TIMEOUT=90
+	local name=$1 file=$2 want tests got missed suite config rc KUNIT_TIMEOUT=90
 
 	want=$(header "$file" Caught-by | sed -n 's/^kunit //p' | sort -u)
 	config=$(header "$file" Kunitconfig)
 	for suite in $(say "$want" | cut -d . -f 1 | sort -u); do
+		tests=$(say "$want" | grep "^$suite\.")
+		# One case by itself where one is named: others may take long to fail.
+		[ "$(say "$tests" | wc -l)" -gt 1 ] || suite=$tests
+		rc=0
 		kunit_run "$REPO/kunit/${config:-pdflush}.kunitconfig" "$suite" || rc=$?
 		got=$(kunit_red | sort -u)
-		missed=$(comm -23 <(say "$want" | grep "^$suite\.") <(say "$got"))
+		missed=$(comm -23 <(say "$tests") <(say "$got"))
 		if [ "$rc" -ne 0 ] && [ -z "$missed" ]; then
-			ok "$name ($(header "$file" Breaks)) is caught by $(say "$want" | grep "^$suite\." | tr '\n' ' ')"
+			ok "$name ($(header "$file" Breaks)) is caught by $(say "$tests" | tr '\n' ' ')"
 		else
-			not_ok "$name ($(header "$file" Breaks))" "red: $(say "${got:-nothing}" | tr '\n' ' ')instead of $(say "$want" | tr '\n' ' ')(see $LOG)"
+			not_ok "$name ($(header "$file" Breaks))" "red: $(say "${got:-nothing}" | tr '\n' ' ')instead of $(say "$tests" | tr '\n' ' ')(see $LOG)"
 		fi
 	done
 }
