@@ -68,6 +68,8 @@ cleanup() {
 
 	trap - EXIT
 	trap '' INT TERM HUP
+	# stopped between starting a job and noting it
+	[ -n "$JOB" ] || JOB=$(jobs -p | tail -n 1)
 	on_exit "$rc"
 	[ -z "$JOB" ] || kill_job "$JOB"
 	[ "${#TMP_DIRS[@]}" -eq 0 ] || rm -rf -- "${TMP_DIRS[@]}"
