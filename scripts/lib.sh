@@ -8,12 +8,11 @@
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 CACHE=${PDFLUSH_CACHE:-$REPO/.cache}
 PATCHES=${PDFLUSH_PATCHES:-$REPO/patches}
-SERIES=${PDFLUSH_SERIES:-$REPO/series}
+PRIMARY_SERIES=${PDFLUSH_SERIES:-$REPO/series}
 
-# The base the series is made against.
-BASE=6.12
-BASE_TESTED=6.12.117
-BASE_PACKAGE=linux-source-$BASE
+# The kernels there is a series for; the first is the primary one.
+BASES='6.12 6.1 7.3'
+PRIMARY=${BASES%% *}
 
 JOBS=$(nproc)
 START=$SECONDS
@@ -142,15 +141,18 @@ as_root() {
 }
 
 APT_UPDATED=
+apt_update() {
+	[ -z "$APT_UPDATED" ] || return 0
+	run_logged as_root apt-get -q update || :
+	APT_UPDATED=1
+}
+
 apt_install() {
 	command -v apt-get >/dev/null || die "cannot install $*: there is no apt-get here"
 	[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
 		die "cannot install $*: not root, and there is no sudo"
 	say "# installing with apt-get: $*"
-	if [ -z "$APT_UPDATED" ]; then
-		run_logged as_root apt-get -q update || :
-		APT_UPDATED=1
-	fi
+	apt_update
 	run_logged as_root env DEBIAN_FRONTEND=noninteractive \
 		apt-get -q -y --no-install-recommends install "$@" ||
 		die "apt-get could not install $*${LOG:+; see $LOG}"
@@ -205,6 +207,52 @@ lock_cache() {
 
 # --- the series ------------------------------------------------------------
 
+is_base() {
+	case " $BASES " in
+	*" $1 "*) return 0 ;;
+	*) return 1 ;;
+	esac
+}
+
+# series_of BASE: its series file; the entries of each are relative to patches/.
+series_of() {
+	if [ "$1" = "$PRIMARY" ]; then say "$PRIMARY_SERIES"; else say "$PATCHES/$1/series"; fi
+}
+
+# tested_of BASE: the version its series was tested with, as its first comment says.
+tested_of() {
+	sed -n '/^[^#]/q;s/^# Base: .*, tested with \([0-9.]*[0-9]\).*/\1/p' "$(series_of "$1")" 2>/dev/null || :
+}
+
+# use_base BASE: all that follows is about this one.  What is built or logged for
+# another than the primary one carries its name: ON.
+use_base() {
+	BASE=$1 BASE_PACKAGE=linux-source-$1
+	SERIES=$(series_of "$1")
+	BASE_TESTED=$(tested_of "$1")
+	ON=-$1
+	[ "$1" != "$PRIMARY" ] || ON=
+}
+
+use_base "$PRIMARY"
+
+# nearest_base X.Y: the base with the fewest releases between.  After 5.19 came
+# 6.0, after 6.19 came 7.0.
+nearest_base() {
+	local base distance best='' least=0
+
+	for base in $BASES; do
+		distance=$(($(release_number "$base") - $(release_number "$1")))
+		distance=${distance#-}
+		[ -n "$best" ] && [ "$distance" -ge "$least" ] || best=$base least=$distance
+	done
+	say "$best"
+}
+
+release_number() {
+	say $((${1%%.*} * 20 + ${1#*.}))
+}
+
 series_list() {
 	[ -f "$SERIES" ] || die "no series file: $SERIES"
 	sed -e 's/[[:space:]]*#.*//' -e '/^[[:space:]]*$/d' "$SERIES"
@@ -231,9 +279,10 @@ freeze_series() {
 	read_series
 	new_tmp
 	mkdir "$TMP/patches"
-	cp "$SERIES" "$TMP/series"
-	(cd "$PATCHES" && find . -name '*.patch' -exec cp --parents -t "$TMP/patches" {} +)
-	PATCHES=$TMP/patches SERIES=$TMP/series
+	cp "$PRIMARY_SERIES" "$TMP/series"
+	(cd "$PATCHES" && find . \( -name '*.patch' -o -name series \) -exec cp --parents -t "$TMP/patches" {} +)
+	PATCHES=$TMP/patches PRIMARY_SERIES=$TMP/series
+	use_base "$BASE"
 	read_series
 }
 
@@ -286,10 +335,12 @@ tree_state() {
 }
 
 # fetch_linux [VERSION]: makes SRC the pristine tree and SRC_ID its exact version.
+# The package comes from dpkg, from the machine's own apt, or, if that does not
+# know it or may not be used, from the archive into the cache.
 fetch_linux() {
-	local version=${1:-$BASE} package tarball stamp installed want
+	local version=${1:-$BASE} package tarball deb='' stamp installed want
 
-	[ "$version" = "$BASE" ] || die "unknown version $version; this series is for $BASE"
+	is_base "$version" || die "unknown version $version; there is a series for each of $BASES"
 	package=linux-source-$version
 	tarball=/usr/src/linux-source-$version.tar.xz
 	SRC=$CACHE/linux-$version
@@ -297,13 +348,21 @@ fetch_linux() {
 
 	command -v dpkg-query >/dev/null || die "no dpkg here: $package is a Debian package"
 	installed=$(package_version "$package")
-	if [ -z "$installed" ] || [ ! -f "$tarball" ]; then
+	[ -f "$tarball" ] || installed=
+	[ -n "$installed" ] || deb=$(kept_deb "$package")
+	if [ -z "$installed$deb" ]; then
 		need_space "$CACHE" 3000
-		apt_install "$package"
-		installed=$(package_version "$package")
-		[ -f "$tarball" ] || die "$package is installed but $tarball is missing"
+		if can_install "$package"; then
+			apt_install "$package"
+			installed=$(package_version "$package")
+			[ -f "$tarball" ] || die "$package is installed but $tarball is missing"
+		else
+			choose_version "$version"
+			fetch_deb "$package" "$CHOSEN" "$CACHE/deb"
+			deb=$DEB
+		fi
 	fi
-	SRC_ID="$package $installed"
+	SRC_ID="$package ${installed:-$(dpkg-deb -f "$deb" Version)}"
 	if [ -f "$stamp" ] && [ -d "$SRC" ]; then
 		want="$SRC_ID $(tree_state "$SRC")"
 		[ "$(cat "$stamp")" != "$want" ] || return 0
@@ -311,20 +370,190 @@ fetch_linux() {
 	fi
 	need_space "$CACHE" 3000
 	need xz:xz-utils
-	[ -z "$(dpkg --verify "$package")" ] || die "$package: installed files are damaged (dpkg --verify $package)"
-	say "# unpacking $tarball"
+	[ -z "$installed" ] || [ -z "$(dpkg --verify "$package")" ] ||
+		die "$package: installed files are damaged (dpkg --verify $package)"
+	say "# unpacking ${deb:-$tarball}"
 	rm -rf "$stamp" "$SRC" "$SRC.new"
 	mkdir -p "$SRC.new"
-	run_logged tar -xJf "$tarball" -C "$SRC.new" --strip-components=1 ||
-		{ rm -rf "$SRC.new"; die "cannot unpack $tarball"; }
-	is_kernel_tree "$SRC.new" || die "$tarball holds no kernel tree"
+	run_logged unpack_source "$SRC.new" "${deb:-$tarball}" ||
+		{ rm -rf "$SRC.new"; die "cannot unpack ${deb:-$tarball}; see $LOG"; }
+	is_kernel_tree "$SRC.new" || die "${deb:-$tarball} holds no kernel tree"
 	mv "$SRC.new" "$SRC"
 	say "$SRC_ID $(tree_state "$SRC")" >"$stamp"
+}
+
+# unpack_source DIRECTORY FILE [ARGUMENT...]: FILE is a tarball, or a package with
+# one; arguments are tar's.
+unpack_source() {
+	local dir=$1 file=$2
+	shift 2
+
+	case $file in
+	*.deb)
+		# pipefail, in a process of its own
+		(set -o pipefail
+		dpkg-deb --fsys-tarfile "$file" | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
+			tar -xJ -C "$dir" --strip-components=1 "$@")
+		;;
+	*) tar -xJf "$file" -C "$dir" --strip-components=1 "$@" ;;
+	esac
+}
+
+can_install() {
+	command -v apt-get >/dev/null || return 1
+	[ "$(id -u)" -eq 0 ] || sudo -n true 2>/dev/null || return 1
+	has_candidate "$1" || { apt_update; has_candidate "$1"; }
+}
+
+has_candidate() {
+	LC_ALL=C apt-cache policy "$1" 2>/dev/null | grep -q '^  Candidate: [^(]'
 }
 
 package_version() {
 	dpkg-query -W -f '${db:Status-Abbrev} ${Version}\n' "$1" 2>/dev/null |
 		sed -n 's/^ii *//p' || :
+}
+
+# --- the archive -----------------------------------------------------------
+
+# Where Debian may serve a kernel source: a release that is no more, or not yet,
+# is told from one that cannot be reached.
+SUITES='bookworm bookworm-updates bookworm-security bookworm-backports
+trixie trixie-updates trixie-security trixie-backports
+forky forky-updates forky-security forky-backports
+sid experimental'
+
+# apt with lists, sources and cache of its own: needs no root, changes nothing.
+own_apt() {
+	local tool=$1 dir=$CACHE/apt
+	shift
+
+	LC_ALL=C "$tool" -q -o "Dir::Etc::SourceList=$dir/sources.list" -o Dir::Etc::SourceParts=/dev/null \
+		-o Dir::Etc::Preferences=/dev/null -o Dir::Etc::PreferencesParts=/dev/null \
+		-o "Dir::State=$dir/state" -o "Dir::State::Lists=$dir/lists" -o "Dir::State::Status=$dir/status" \
+		-o "Dir::Cache=$dir/cache" -o Dir::Cache::pkgcache=pkgcache.bin \
+		-o Dir::Cache::srcpkgcache=srcpkgcache.bin -o "APT::Sandbox::User=$(id -un)" \
+		-o APT::Default-Release= -o Acquire::Languages=none -o Acquire::PDiffs=false -o Acquire::Retries=2 \
+		-o APT::Get::List-Cleanup=true \
+		-o Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false "$@"
+}
+
+# archive_uri NAME: the host the machine's own apt uses for debian or debian-security
+archive_uri() {
+	local uri
+
+	# shellcheck disable=SC2016 # apt's variables
+	uri=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | sed 's,/*$,,' | sort -u |
+		grep -E "^(https?|file)://[^@]*/$1\$" | head -n 1 || :)
+	say "${uri:-http://deb.debian.org/$1}"
+}
+
+# update_lists: asks every suite.  SUITES_READ are those that answered, SUITES_GONE
+# those the archive does not have, SUITES_FAILED the others.
+update_lists() {
+	local dir=$CACHE/apt keys=/usr/share/keyrings/debian-archive-keyring.gpg suite debian security uri out
+
+	command -v apt-get >/dev/null || die "no apt-get here: cannot ask Debian's archive"
+	[ -f "$keys" ] || die "no $keys: cannot check Debian's archive (apt-get install debian-archive-keyring)"
+	debian=$(archive_uri debian) security=$(archive_uri debian-security)
+	mkdir -p "$dir"/{lists/partial,cache/archives/partial,state}
+	: >"$dir/status"
+	for suite in $SUITES; do
+		uri=$debian
+		[ "$suite" = "${suite%-security}" ] || uri=$security
+		say "deb [signed-by=$keys] $uri $suite main"
+	done >"$dir/sources.list"
+	say "# asking Debian's archive what it serves"
+	out=$dir/update.log
+	run_logged to_file "$out" own_apt apt-get update || :
+	cat "$out" >>"$LOG"
+	SUITES_READ='' SUITES_GONE='' SUITES_FAILED=''
+	for suite in $SUITES; do
+		case $(suite_answer "$suite" "$out") in
+		read) SUITES_READ+="$suite " ;;
+		gone) SUITES_GONE+="$suite " ;;
+		*) SUITES_FAILED+="$suite " ;;
+		esac
+	done
+	[ -n "$SUITES_READ" ] || die "Debian's archive cannot be reached at $debian (see $LOG)"
+}
+
+to_file() {
+	local file=$1
+	shift
+	"$@" >"$file" 2>&1
+}
+
+# suite_answer SUITE LOG: what apt-get update said of it.  Its lines are "Get:3 URI
+# SUITE InRelease [...]", and after "Err:" the reason stands in the next one.
+suite_answer() {
+	awk -v suite="$1" '
+	after	{ if ($1 == "404") gone = 1; else bad = 1; after = 0 }
+	$1 ~ /^(Get|Hit|Ign|Err):/ && ($3 == suite || $3 == suite "/main") {
+		if ($1 ~ /^Err/) after = 1
+		else if ($1 !~ /^Ign/ && $4 ~ /Release$/) got = 1
+	}
+	$0 ~ "^[EW]: .*" suite " (In)?Release( |:|.$)" && !/does not have a Release file/ { bad = 1 }
+	END	{ print got && !bad ? "read" : gone && !bad ? "gone" : "failed" }
+	' "$2"
+}
+
+# served_versions: "X.Y VERSION SUITE" for each kernel source served, oldest first
+served_versions() {
+	local packages base full suite
+
+	mapfile -t packages < <(own_apt apt-cache pkgnames linux-source- | grep -xE 'linux-source-[0-9]+\.[0-9]+')
+	[ "${#packages[@]}" -gt 0 ] || return 0
+	own_apt apt-cache madison "${packages[@]}" |
+		sed -n 's,^ *linux-source-\([0-9.]*\) | *\([^ ]*\) | [^ ]* \([^ /]*\)/.* Packages$,\1 \2 \3,p' |
+		while read -r base full suite; do
+			case " $SUITES_READ" in *" $suite "*) say "$base $full $suite" ;; esac
+		done | sort -u | sort -s -V -k 2,2
+}
+
+# upstream_of VERSION: 6.12.117-1~deb12u1 -> 6.12.117
+upstream_of() {
+	say "${1%-*}"
+}
+
+# choose_version X.Y: CHOSEN is the tested one if it is served, else the newest
+choose_version() {
+	local served
+
+	update_lists
+	served=$(served_versions | awk -v v="$1" '$1 == v { print $2 }')
+	[ -n "$served" ] || die "linux-source-$1 is not served by Debian's archive (asked: $SUITES_READ)"
+	CHOSEN=$({ say "$served"; say "$served" | awk -v t="$(tested_of "$1")" 'index($0, t "-") == 1'; } | tail -n 1)
+}
+
+# fetch_deb PACKAGE VERSION DIRECTORY: DEB becomes the file; apt-get checks that
+# it is the archive's.  After update_lists.
+fetch_deb() {
+	local package=$1 version=$2 part=$3/part
+
+	DEB=$3/${package}_${version}_all.deb
+	[ ! -f "$DEB" ] || return 0
+	need_space "$CACHE" 2000
+	say "# downloading $package $version"
+	rm -rf "$part"
+	mkdir -p "$part"
+	run_logged download_into "$part" "$package=$version" ||
+		die "cannot download $package $version (see $LOG)"
+	mv "$part"/*.deb "$DEB" || die "apt-get downloaded no package (see $LOG)"
+	rm -rf "$part"
+}
+
+download_into() {
+	cd "$1" && own_apt apt-get download "$2"
+}
+
+# kept_deb PACKAGE: the one in the cache, the tested version rather than another
+kept_deb() {
+	local kept tested
+
+	kept=$(find "$CACHE/deb" -maxdepth 1 -name "$1_*_all.deb" 2>/dev/null | sort -V)
+	tested=$(tested_of "${1#linux-source-}")
+	{ say "$kept"; say "$kept" | grep -F "/$1_$tested-" || :; } | tail -n 1
 }
 
 # work_tree NAME COUNT [PATCH...]: TREE becomes a tree with the first COUNT
@@ -335,7 +564,7 @@ work_tree() {
 	local name=$1 count=$2 stage f TMP
 	shift 2
 
-	TREE=$CACHE/tree/$name
+	TREE=$CACHE/tree/$name$ON
 	check_work_tree
 	new_tmp
 	stage=$TMP/stage
