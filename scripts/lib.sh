@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# shellcheck disable=SC2034 # many variables are for the scripts that source this
+# shellcheck disable=SC2034,SC2119 # many variables are for the scripts that source this
 #
 # Common code of the scripts.  A script sets -eu and sources this file; nothing
 # runs by sourcing but the traps that clean up.
@@ -253,9 +253,13 @@ release_number() {
 	say $((${1%%.*} * 20 + ${1#*.}))
 }
 
+# series_list [FILE]: its entries
+# shellcheck disable=SC2120 # one script has a FILE
 series_list() {
-	[ -f "$SERIES" ] || die "no series file: $SERIES"
-	sed -e 's/[[:space:]]*#.*//' -e '/^[[:space:]]*$/d' "$SERIES"
+	local file=${1:-$SERIES}
+
+	[ -f "$file" ] || die "no series file: $file"
+	sed -e 's/[[:space:]]*#.*//' -e '/^[[:space:]]*$/d' "$file"
 }
 
 series_hash() {
