@@ -387,7 +387,8 @@ fetch_linux() {
 }
 
 # unpack_source DIRECTORY FILE [ARGUMENT...]: FILE is a tarball, or a package with
-# one; arguments are tar's.
+# one; arguments are tar's.  Not with the archive's times: make must see that the
+# files are newer than what it built from an older version.
 unpack_source() {
 	local dir=$1 file=$2
 	shift 2
@@ -397,9 +398,9 @@ unpack_source() {
 		# pipefail, in a process of its own
 		(set -o pipefail
 		dpkg-deb --fsys-tarfile "$file" | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
-			tar -xJ -C "$dir" --strip-components=1 "$@")
+			tar -xJm -C "$dir" --strip-components=1 "$@")
 		;;
-	*) tar -xJf "$file" -C "$dir" --strip-components=1 "$@" ;;
+	*) tar -xJmf "$file" -C "$dir" --strip-components=1 "$@" ;;
 	esac
 }
 
@@ -639,15 +640,30 @@ stage_series() {
 # kernel_config TREE OUTPUT BASE FRAGMENT...: merges, then checks that every
 # line asked for took effect (merge_config.sh only warns).
 kernel_config() {
-	local tree=$1 out=$2 base=$3
+	local tree=$1 out=$2 base=$3 f fragments=()
 	shift 3
 
-	mkdir -p "$out"
+	rm -rf "$out/fragments"
+	mkdir -p "$out/fragments"
+	for f; do
+		config_of_tree "$tree" "$f" >"$out/fragments/${f##*/}"
+		fragments+=("$out/fragments/${f##*/}")
+	done
+	set -- "${fragments[@]}"
 	"${MAKE_KERNEL[@]}" -C "$tree" O="$out" -s "$base" || return 1
 	(cd "$out" && KCONFIG_CONFIG=$out/.config \
 		"$tree/scripts/kconfig/merge_config.sh" -m -Q -O "$out" "$out/.config" "$@") || return 1
 	"${MAKE_KERNEL[@]}" -C "$tree" O="$out" -s olddefconfig || return 1
 	check_config "$out/.config" "$@"
+}
+
+# config_of_tree TREE FRAGMENT: 7.3 has no PROC_SYSCTL, SYSCTL is asked for there.
+config_of_tree() {
+	if grep -q '^config PROC_SYSCTL$' "$1/fs/proc/Kconfig"; then
+		cat "$2"
+	else
+		sed 's/^CONFIG_PROC_SYSCTL=/CONFIG_SYSCTL=/' "$2"
+	fi
 }
 
 MAKE_KERNEL=(make "CC=ccache gcc" "HOSTCC=ccache gcc")

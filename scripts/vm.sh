@@ -18,7 +18,7 @@ mke2fs() {
 # build_vm_kernel FRAGMENT...: KERNEL becomes the bzImage of TREE.  It is kept
 # by the hash of all that goes into it.
 build_vm_kernel() {
-	local out=$CACHE/build/vm key
+	local out=$CACHE/build/vm$ON key
 
 	KERNEL=$out/arch/x86/boot/bzImage
 	key=$(vm_kernel_key "$@")

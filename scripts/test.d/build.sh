@@ -22,7 +22,7 @@ NEUTRAL=('KCFLAGS=-D__LINE__=0 -Wno-builtin-macro-redefined' 'CFLAGS_REMOVE_vers
 
 # build_step NAME TARGET FRAGMENT...: warnings go to $TMP/NAME.warnings
 build_step() {
-	local name=$1 target=$2 out=$CACHE/build/step-$1 mark neutral=()
+	local name=$1 target=$2 out=$CACHE/build/step-$1$ON mark neutral=()
 	shift 2
 
 	[ "$name" = y ] || neutral=("${NEUTRAL[@]}")
@@ -107,7 +107,7 @@ build_off() {
 	build_step n "$2" "$REPO/kconfig/build.config" || { not_ok "$name: builds with the option off"; return 1; }
 	new_warnings n "$name"
 	# shellcheck disable=SC2046 # object names have no blanks
-	hash_objects "$CACHE/build/step-n" $(touched_objects) >"$TMP/objects"
+	hash_objects "$CACHE/build/step-n$ON" $(touched_objects) >"$TMP/objects"
 	if diff "$TMP/base.objects" "$TMP/objects" >>"$LOG"; then
 		ok "$name: builds with the option off, touched objects are the base's"
 	else
@@ -130,7 +130,7 @@ build_on() {
 }
 
 part_build() {
-	local i name on off out=$CACHE/build/step-n
+	local i name on off out=$CACHE/build/step-n$ON
 
 	new_tmp
 	CURRENT='build: base'
@@ -147,7 +147,7 @@ part_build() {
 	for i in "${!SERIES_FILES[@]}"; do
 		name="$((i + 1))/${#SERIES_FILES[@]} $(basename "${SERIES_FILES[i]}" .patch)"
 		work_tree steps $((i + 1)) || { not_ok "$name: applies"; return; }
-			off=$(touched_folders) on=$off
+		off=$(touched_folders) on=$off
 		[ "$i" -ne 0 ] || on=vmlinux
 		[ "$((i + 1))" -ne "${#SERIES_FILES[@]}" ] || off=vmlinux on=vmlinux
 		build_off "$name" "$off" || :

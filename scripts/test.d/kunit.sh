@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
-# scripts/test kunit: every kunit/*.kunitconfig in UML.  A splat in the log of
-# the run fails it, whatever the verdicts say.
+# scripts/test kunit: every kunit/*.kunitconfig in UML, or one of them.  A splat
+# in the log of the run fails it, whatever the verdicts say.
 
 need_kunit() {
 	need_build_tools
@@ -13,7 +13,7 @@ need_kunit() {
 kunit_run() {
 	local name out
 	name=$(basename "$1" .kunitconfig)
-	out=$CACHE/build/kunit-$name
+	out=$CACHE/build/kunit-$name$ON
 	KUNIT_LOG=$out/test.log
 
 	mkdir -p "$out"
@@ -60,14 +60,15 @@ one_kunitconfig() {
 	fi
 	splat=$(kunit_splats | head -n 1)
 	[ -z "$splat" ] && ok "$name: nothing bad in the kernel log" || not_ok "$name: kernel log" "$splat"
-	cp "$KUNIT_LOG" "$CACHE/log/kunit-${name%.kunitconfig}.log"
+	cp "$KUNIT_LOG" "$CACHE/log/kunit-${name%.kunitconfig}$ON.log"
 }
 
 part_kunit() {
-	local config
+	local only=${1:-*} config
 
 	work_tree main -1 || { not_ok "patched tree"; return; }
-	for config in "$REPO"/kunit/*.kunitconfig; do
+	# shellcheck disable=SC2231 # a pattern
+	for config in "$REPO"/kunit/$only.kunitconfig; do
 		[ -e "$config" ] || { not_ok "kunitconfigs" "there are none in kunit/"; return; }
 		one_kunitconfig "$config"
 	done

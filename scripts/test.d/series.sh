@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# shellcheck disable=SC2030,SC2031 # PATCHES and SERIES are changed in subshells on purpose
+# shellcheck disable=SC2030,SC2031,SC2153 # PATCHES and SERIES are changed in subshells on purpose
 #
-# scripts/test series.  All of it works on a small tree that holds only the
-# files the series touches and what makes it a kernel tree.
+# scripts/test series.  All of it works on a small tree of the base that holds
+# only the files the series touches and what makes it a kernel tree.
 
 need_series() {
 	need quilt:quilt git:git patch:patch
@@ -38,10 +38,55 @@ contents() {
 		find . -path ./.git -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum
 }
 
+# What a base lists is there, once, and is the primary one's or its own; what is
+# there is listed by one of them.
 listed_and_present() {
-	diff <(series_list | sort) <(cd "$PATCHES" && find . -name '*.patch' -printf '%P\n' | grep -v / | sort) ||
-		{ say "series and patches/ differ"; return 1; }
-	[ -z "$(series_list | sort | uniq -d)" ] || { say "a patch is listed twice"; return 1; }
+	local base file
+
+	for base in $BASES; do
+		file=$(series_of "$base")
+		[ -f "$file" ] || { say "there is no series for $base"; return 1; }
+		series_list "$file"
+	done | sort -u >"$TMP/listed"
+	(cd "$PATCHES" && find . -type f ! -name series -printf '%P\n') | sort >"$TMP/present"
+	diff "$TMP/listed" "$TMP/present" || { say "the series files and patches/ differ"; return 1; }
+	[ -z "$(series_list | sed 's,.*/,,' | sort | uniq -d)" ] || { say "a patch is listed twice"; return 1; }
+	series_list | while read -r file; do
+		case $file in
+		"$BASE"/*) [ -n "$ON" ] ;;
+		*) series_list "$PRIMARY_SERIES" | grep -qxF -e "$file" ;;
+		esac || { say "$file is neither in series nor in patches/$BASE"; exit 1; }
+	done
+}
+
+names_base() {
+	sed -n 2p "$SERIES" | grep -xE "# Base: Debian linux-source-${BASE//./\\.}, tested with ${BASE//./\\.}\.[0-9]+\." ||
+		{ say "the second line of $SERIES does not name $BASE and the version tested"; return 1; }
+}
+
+# A patch of its own is needed: the primary one of that name does not fit here,
+# or does something else.
+no_needless_copies() {
+	local p primary at=$TMP/at
+
+	rm -rf "$at"
+	small_tree "$SRC" "$at"
+	while read -r p; do
+		primary=${p##*/}
+		if [ "$p" != "$primary" ] && series_list "$PRIMARY_SERIES" | grep -qxF -e "$primary"; then
+			rm -rf "$at.primary"
+			cp -a "$at" "$at.primary"
+			exactly "$at.primary" "$PATCHES/$primary" || rm -rf "$at.primary"
+		fi
+		exactly "$at" "$PATCHES/$p" || { say "$p does not apply"; return 1; }
+		[ ! -d "$at.primary" ] || ! diff -rq "$at" "$at.primary" >/dev/null ||
+			{ say "$p is not needed: $primary does the same"; return 1; }
+	done < <(series_list)
+}
+
+# exactly TREE PATCH
+exactly() {
+	patch -d "$1" -p1 -F0 -s -f -r - --no-backup-if-mismatch <"$2"
 }
 
 # headers_good PATCH: who it is from, what it is, why; and no sign-off.
@@ -75,11 +120,16 @@ by_quilt() {
 	fresh
 	(cd "$MINI" && our_quilt push -a --fuzz=0 && [ "$(our_quilt applied | wc -l)" -eq "${#SERIES_FILES[@]}" ]) || return 1
 	rm -rf "$MINI/.pc" && contents "$MINI" >"$TMP/want"
+	(cd "$MINI" && find . -path ./.git -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) >"$TMP/files"
 }
 
-# zero fuzz and zero offset: the patch is exactly what this base needs
+# zero fuzz and zero offset: the patch is exactly what this base needs; one that
+# is shared may have moved
 no_offset() {
-	! grep -nE 'with fuzz|\(offset -?[0-9]+ lines?\)' "$LOG" || { say "a hunk moved: refresh"; return 1; }
+	! awk -v own="${ON:+/$BASE/}" '
+	/^Applying patch /	{ patch = $3 }
+	/with fuzz/ || (/\(offset -?[0-9]+ lines?\)/ && (own == "" || index(patch, own))) { print patch ": " $0 }
+	' "$LOG" | grep . || { say "a hunk moved: refresh"; return 1; }
 }
 
 by_git_am() {
@@ -90,7 +140,8 @@ by_git_am() {
 
 by_quiltimport() {
 	fresh
-	git_as_us -C "$MINI" quiltimport --patches "$PATCHES" --series "$SERIES" || return 1
+	# asks for ever where a patch names nobody
+	git_as_us -C "$MINI" quiltimport --author 'nobody <nobody@localhost>' --patches "$PATCHES" --series "$SERIES" || return 1
 	same_result
 }
 
@@ -100,14 +151,21 @@ same_result() {
 
 # exporting the commits again gives the same bytes
 refreshed() {
+	local in=.
+
+	[ -z "$ON" ] || in=$BASE
 	fresh
 	git_as_us -C "$MINI" am -q --no-3way "${SERIES_FILES[@]}" || return 1
 	rm -rf "$TMP/export"
-	mkdir -p "$TMP/export"
-	cp "$SERIES" "$TMP/export/series"
+	mkdir -p "$TMP/export/patches/$in"
+	if [ -n "$ON" ]; then cp "$SERIES" "$TMP/export/patches/$in"; else cp "$SERIES" "$TMP/export"; fi
 	"$REPO/scripts/export" --output "$TMP/export" "$MINI" master~"${#SERIES_FILES[@]}" || return 1
-	diff -u "$SERIES" "$TMP/export/series" && diff -ru "$PATCHES" "$TMP/export/patches" ||
-		{ say "not refreshed: run scripts/export"; return 1; }
+	rm -rf "$TMP/stored"
+	mkdir "$TMP/stored"
+	find "$PATCHES/$in" -maxdepth 1 -name '*.patch' -exec cp -t "$TMP/stored" {} +
+	cp "$SERIES" "$TMP/stored"
+	[ -n "$ON" ] || mv "$TMP/export/series" "$TMP/export/patches"
+	diff -ru "$TMP/stored" "$TMP/export/patches/$in" || { say "not refreshed: run scripts/export"; return 1; }
 }
 
 apply_and_undo() {
@@ -115,11 +173,17 @@ apply_and_undo() {
 
 	fresh
 	before=$(contents "$MINI")
-	"$REPO/scripts/apply" "$@" "$MINI" || return 1
+	"$REPO/scripts/apply" "$@" "$MINI" >"$TMP/out" || return 1
+	grep -q "series for ${BASE//./\\.}," "$TMP/out" || { cat "$TMP/out"; say "not the series for $BASE"; return 1; }
 	[ "$(contents "$MINI")" != "$before" ] || { say "nothing was applied"; return 1; }
+	same_files || { say "not the files that quilt makes"; return 1; }
 	! "$REPO/scripts/apply" "$@" "$MINI" || { say "applied twice"; return 1; }
 	"$REPO/scripts/apply" --undo "$MINI" || return 1
 	[ "$(contents "$MINI")" = "$before" ] || { say "the tree differs after the undo"; return 1; }
+}
+
+same_files() {
+	[ "$( (cd "$MINI" && find . \( -path ./.git -o -path ./.pc \) -prune -o -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) )" = "$(cat "$TMP/files")" ]
 }
 
 # refused PATTERN ARGUMENT...: one line that matches, no success, no change.
@@ -136,20 +200,45 @@ refused() {
 	[ "$(contents "$MINI")" = "$before" ] || { say "the tree was touched"; return 1; }
 }
 
+# One more than this base is none: what was tried is named, and may be taken.
 refuses_version() {
+	local next=$((${BASE#*.} + 1)) line
+
 	fresh
-	sed -i 's/^PATCHLEVEL = .*/PATCHLEVEL = 1/' "$MINI/Makefile"
-	refused 'Linux 6\.1\.[0-9]+; the series is for 6\.12' && refused 'for 6\.12' --git
+	sed -i "s/^PATCHLEVEL = .*/PATCHLEVEL = $next/" "$MINI/Makefile"
+	git_as_us -C "$MINI" commit -q -a -m 'another version'
+	line="Linux ${BASE%%.*}\.$next\.[0-9]+; there are series for ${BASES// /, }; the nearest, that for $BASE \(tested with $BASE_TESTED\), was tried on a copy and"
+	refused "$line fits exactly" && refused "$line fits exactly" --git || return 1
+	"$REPO/scripts/apply" --series "$BASE" "$MINI" && "$REPO/scripts/apply" --series "$BASE" --undo "$MINI" || return 1
+	spoil_text
+	refused "$line does not fit: $(series_list | head -n 1) fails" && refused 'does not fit' --series "$BASE"
+}
+
+# The version decides: with that of another base it is another series.
+takes_series_of_version() {
+	local base
+
+	for base in $BASES; do
+		[ "$base" != "$BASE" ] || continue
+		fresh
+		sed -i "s/^VERSION = .*/VERSION = ${base%%.*}/;s/^PATCHLEVEL = .*/PATCHLEVEL = ${base#*.}/" "$MINI/Makefile"
+		git_as_us -C "$MINI" commit -q -a -m 'another base'
+		"$REPO/scripts/apply" "$MINI" >"$TMP/out" 2>&1 || :
+		cat "$TMP/out"
+		grep -q "series for ${base//./\\.} does not fit\|series for ${base//./\\.}," "$TMP/out" ||
+			{ say "labelled $base, it does not get the series for $base"; return 1; }
+	done
+}
+
+# what the first hunk expects is gone
+spoil_text() {
+	sed -i 's/e/E/g' "$MINI/$(sed -n 's,^--- a/,,p' "${SERIES_FILES[0]}" | head -n 1)"
+	git_as_us -C "$MINI" commit -q -a -m 'another text'
 }
 
 refuses_other_text() {
-	local f
-
 	fresh
-	f=$(sed -n 's,^--- a/,,p' "${SERIES_FILES[0]}" | head -n 1)
-	# what the first hunk expects is gone
-	sed -i 's/e/E/g' "$MINI/$f"
-	git_as_us -C "$MINI" commit -q -a -m 'another text'
+	spoil_text
 	refused 'does not fit' && refused 'does not fit' --git
 }
 
@@ -179,29 +268,54 @@ refuses_undo_of_nothing() {
 	refused 'not applied' --undo
 }
 
-# accepts_sublevel: another 6.12.y is fine as long as every hunk fits
+# accepts_sublevel: another point release is fine as long as every hunk fits
 accepts_sublevel() {
 	fresh
 	sed -i 's/^SUBLEVEL = .*/SUBLEVEL = 999/' "$MINI/Makefile"
 	git_as_us -C "$MINI" commit -q -a -m 'another point release'
 	"$REPO/scripts/apply" "$MINI" >"$TMP/out" || return 1
-	grep -q "Linux 6.12.999.*tested with $BASE_TESTED" "$TMP/out" || { say "the tested version is not named"; return 1; }
+	grep -q "Linux $BASE.999.*tested with $BASE_TESTED" "$TMP/out" || { say "the tested version is not named"; return 1; }
 }
 
 # A checker that cannot fail is none: each of these must turn a check red.
 broken_is_found() {
-	local p=$TMP/broken
+	local p=$TMP/broken first file
 
-	rm -rf "$p" && cp -r "$PATCHES" "$p" && cp "$SERIES" "$p.series"
-	! (PATCHES=$p SERIES=$p.series; rm "$p/$(series_list | head -n 1)"; listed_and_present) ||
+	first=$(series_list | head -n 1)
+	new_fixture() {
+		rm -rf "$p" && cp -r "$PATCHES" "$p" && cp "$PRIMARY_SERIES" "$p.series" && file=$p/$first
+	}
+	# in_fixture CHECK: on the broken copy
+	in_fixture() {
+		(PATCHES=$p PRIMARY_SERIES=$p.series && use_base "$BASE" && read_series && "$1")
+	}
+
+	new_fixture
+	rm "$file"
+	! (PATCHES=$p PRIMARY_SERIES=$p.series && use_base "$BASE" && listed_and_present) ||
 		{ say "a missing file goes unnoticed"; return 1; }
-	cp "${SERIES_FILES[0]}" "$p/unlisted.patch" && cp "${SERIES_FILES[0]}" "$p/"
-	! (PATCHES=$p SERIES=$p.series; listed_and_present) || { say "an unlisted file goes unnoticed"; return 1; }
-	rm "$p/unlisted.patch"
-	sed '0,/^@@/!{0,/^ ./s/^ \(.\)/ x\1/}' "${SERIES_FILES[0]}" >"$p/${SERIES_FILES[0]##*/}"
-	! (PATCHES=$p SERIES=$p.series; by_quilt) || { say "a broken hunk goes unnoticed"; return 1; }
-	sed '0,/^---$/s/^---$/Signed-off-by: A <a@b>\n---/' "${SERIES_FILES[0]}" >"$p/${SERIES_FILES[0]##*/}"
-	! headers_good "$p/${SERIES_FILES[0]##*/}" || { say "a sign-off goes unnoticed"; return 1; }
+	new_fixture
+	cp "$file" "$p/unlisted.patch"
+	! in_fixture listed_and_present || { say "an unlisted file goes unnoticed"; return 1; }
+	new_fixture
+	mkdir -p "$p/1.0" && cp "$file" "$p/1.0/"
+	! in_fixture listed_and_present || { say "a folder of no base goes unnoticed"; return 1; }
+	new_fixture
+	sed -i 's/, tested with .*//' "$p.series" "$p"/*/series
+	! in_fixture names_base || { say "a series without its version goes unnoticed"; return 1; }
+	new_fixture
+	sed -i '0,/^@@/!{0,/^ ./s/^ \(.\)/ x\1/}' "$file"
+	! in_fixture by_quilt || { say "a broken hunk goes unnoticed"; return 1; }
+	new_fixture
+	sed -i '0,/^---$/s/^---$/Signed-off-by: A <a@b>\n---/' "$file"
+	! headers_good "$file" || { say "a sign-off goes unnoticed"; return 1; }
+	[ -n "$ON" ] || return 0
+	first=$(series_list | grep -v / | head -n 1)
+	[ -n "$first" ] || { say "$BASE shares nothing: cannot try a needless copy"; return 1; }
+	new_fixture
+	cp "$file" "$p/$BASE/"
+	sed -i "s,^$first,$BASE/$first," "$p/$BASE/series"
+	! in_fixture no_needless_copies || { say "a needless copy goes unnoticed"; return 1; }
 }
 
 # Stopped in the middle, the tree is as before.
@@ -225,9 +339,11 @@ part_series() {
 	new_tmp
 	MINI=$TMP/tree
 	IDENTITY=$(repository_identity)
-	export PDFLUSH_PATCHES=$PATCHES PDFLUSH_SERIES=$SERIES
+	export PDFLUSH_PATCHES=$PATCHES PDFLUSH_SERIES=$PRIMARY_SERIES
 	mini_tree "$MINI.base" >>"$LOG" 2>&1
 	check "every file is listed, every line is present" listed_and_present
+	check "the series names its base and the version tested" names_base
+	[ -z "$ON" ] || check "no needless copies" no_needless_copies
 	check "headers: from, subject, message, no sign-off" all_headers_good
 	check "applies by quilt with zero fuzz" by_quilt
 	check "no hunk has moved" no_offset
@@ -238,7 +354,8 @@ part_series() {
 	check "apply and undo leave the tree as it was" apply_and_undo
 	check "apply --git and undo leave the tree as it was" apply_and_undo --git
 	check "another point release is accepted, and named" accepts_sublevel
-	check "another version is refused" refuses_version
+	check "an unknown version is refused, the nearest base tried" refuses_version
+	check "a tree gets the series of its version" takes_series_of_version
 	check "another text is refused" refuses_other_text
 	check "a dirty tree is refused" refuses_dirty
 	check "a half-applied tree is refused" refuses_half
