@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+#
+# scripts/test mbox: the whole series once; the rest with a repository of two
+# patches that add a page each.
+
+need_mbox() {
+	need quilt:quilt git:git patch:patch perl:perl
+}
+
+SENDER='A Sender <sender@localhost.example>'
+
+# as_sender COMMAND...: with that identity and nobody's settings, and with a mailer
+# that tells on whoever calls it.
+as_sender() {
+	env PATH="$TMP/mailer:$PATH" HOME="$TMP/home" GIT_CONFIG_GLOBAL="$TMP/home/.gitconfig" \
+		GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_COUNT=2 \
+		GIT_CONFIG_KEY_0=user.name GIT_CONFIG_VALUE_0="${SENDER% <*}" \
+		GIT_CONFIG_KEY_1=user.email GIT_CONFIG_VALUE_1="$(say "$SENDER" | sed 's/.*<//;s/>//')" "$@"
+}
+
+make_mailer() {
+	local name
+
+	mkdir -p "$TMP/mailer" "$TMP/home"
+	for name in sendmail mail mailx msmtp git-send-email git-imap-send; do
+		printf '#!/bin/sh\necho %s >>"%s"\n' "$name" "$TMP/mailed" >"$TMP/mailer/$name"
+		chmod +x "$TMP/mailer/$name"
+	done
+	printf '[sendemail]\n\tsmtpServer = %s/mailer/sendmail\n' "$TMP" >"$TMP/home/.gitconfig"
+}
+
+nothing_sent() {
+	[ ! -e "$TMP/mailed" ] || { say "$(head -n 1 "$TMP/mailed") was called"; return 1; }
+	as_sender sendmail && [ -s "$TMP/mailed" ] || { say "a mailer that is called goes unnoticed"; return 1; }
+}
+
+whole_series() {
+	as_sender env PDFLUSH_PATCHES="$PATCHES" PDFLUSH_SERIES="$PRIMARY_SERIES" \
+		"$REPO/scripts/mbox" --base "$BASE" --rfc --output "$TMP/all.mbox" &&
+		as_sender git mailsplit -o"$TMP/all" "$TMP/all.mbox" >"$TMP/count" || return 1
+	[ "$(cat "$TMP/count")" -eq $((${#SERIES_FILES[@]} + 1)) ] || { say "$(cat "$TMP/count") mails"; return 1; }
+}
+
+# by git am in another tree, against quilt
+same_files() {
+	small_tree "$SRC" "$TMP/am"
+	as_sender git -C "$TMP/am" init -q && as_sender git -C "$TMP/am" add -A -f &&
+		as_sender git -C "$TMP/am" commit -q -m base &&
+		as_sender git -C "$TMP/am" am -q --no-3way --empty=drop "$TMP/all.mbox" || return 1
+	stage_series "$TMP/quilt" -1 || return 1
+	diff -r -x .git -x .pc "$TMP/quilt" "$TMP/am" || { say "not the files that quilt makes"; return 1; }
+}
+
+cover_good() {
+	local cover=$1/0001 files
+
+	files=$(files_of "${SERIES_FILES[@]}" | wc -l)
+	grep -q "^Subject: \[PATCH RFC 00*/${#SERIES_FILES[@]}\] $(sed -n '1s/ .*//p' "$REPO/docs/cover-letter")" "$cover" ||
+		{ say "no subject of docs/cover-letter"; return 1; }
+	grep -q '^base-commit: [0-9a-f]\{40\}$' "$cover" || { say "no base-commit"; return 1; }
+	grep -q "^ $files files changed" "$cover" || { say "no diffstat of $files files"; return 1; }
+	grep -qF "$SRC_ID" "$cover" || { say "the base is not named"; return 1; }
+	! grep -n 'SPDX-License-Identifier' "$cover" || { say "the licence line is for the file"; return 1; }
+}
+
+# sign-offs, threading, recipients and date of every mail
+mails_good() {
+	local mail today
+
+	today=$(date -u '+%d %b %Y' | sed 's/^0//')
+	for mail in "$1"/*; do
+		[ "${mail##*/}" = 0001 ] || [ "$(grep '^Signed-off-by:' "$mail")" = "Signed-off-by: $SENDER" ] ||
+			{ say "${mail##*/}: not signed off by the sender alone"; return 1; }
+		grep -qx "From: $SENDER" "$mail" || { say "${mail##*/}: not from the sender"; return 1; }
+		[ "${mail##*/}" = 0001 ] || grep -q "^In-Reply-To: $(sed -n 's/^Message-I[dD]: //p' "$1/0001")" "$mail" ||
+			{ say "${mail##*/}: no reply to the cover letter"; return 1; }
+		sed '/^$/q' "$mail" >"$TMP/header"
+		for want in '^To: ' '^Cc: ' 'linux-mm@kvack\.org' 'linux-fsdevel@vger' 'linux-kernel@vger' "^Date: .*${today#* }"; do
+			grep -q "$want" "$TMP/header" || { say "${mail##*/}: no $want in the header"; return 1; }
+		done
+		[ -z "$(grep -o '[^ <]*@[^ >,]*' "$TMP/header" | grep -v '\.git\.' | sort | uniq -d)" ] ||
+			{ say "${mail##*/}: somebody gets it twice"; return 1; }
+	done
+}
+
+broken_mails_are_found() {
+	cp -r "$TMP/all" "$TMP/broken"
+	sed -i '/^base-commit:/d' "$TMP/broken/0001"
+	! cover_good "$TMP/broken" || { say "a missing base-commit goes unnoticed"; return 1; }
+	sed -i '0,/^Signed-off-by:/s/^Signed-off-by:.*/&\nSigned-off-by: B <b@localhost>/' "$TMP/broken/0002"
+	! mails_good "$TMP/broken" || { say "a foreign sign-off goes unnoticed"; return 1; }
+}
+
+# --- a repository of its own ---------------------------------------------------
+
+# page NAME TEXT: a patch that adds Documentation/mm/NAME.rst
+page() {
+	printf '%s\n' 'From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001' \
+		"From: $SENDER" 'Date: Sat, 1 Jan 2000 00:00:00 +0000' "Subject: [PATCH] mm: add page $1" '' \
+		'A page, so that there is something to send and to compare with.' '---' '' \
+		'--- /dev/null' "+++ b/Documentation/mm/$1.rst" '@@ -0,0 +1,3 @@' \
+		'+.. SPDX-License-Identifier: GPL-2.0' '+' "+$2" >"$OWN/patches/mm-add-page-$1.patch"
+}
+
+make_own() {
+	OWN=$TMP/own
+	mkdir -p "$OWN/docs" "$OWN/patches"
+	cp -r "$REPO/scripts" "$OWN/" && cp "$REPO/docs/cover-letter" "$OWN/docs/"
+	# the first comment says what base it is for
+	{ sed -n '/^# Base:/p' "$SERIES"; printf 'mm-add-page-%s.patch\n' one two; } >"$OWN/series"
+	page one First. && page two Second.
+	as_sender git -C "$OWN" init -q && commit_own && as_sender git -C "$OWN" tag v1
+}
+
+commit_own() {
+	as_sender git -C "$OWN" add -A && as_sender git -C "$OWN" commit -q -m version
+}
+
+own_mbox() {
+	as_sender env -u PDFLUSH_PATCHES -u PDFLUSH_SERIES PDFLUSH_CACHE="$CACHE" \
+		"$OWN/scripts/mbox" --base "$BASE" --output "$TMP/own.mbox" "$@"
+}
+
+# own_refused PATTERN ARGUMENT...: one line that matches, no mailbox
+own_refused() {
+	local pattern=$1
+	shift
+
+	rm -f "$TMP/own.mbox"
+	! own_mbox "$@" 2>"$TMP/err" || { say "accepted"; return 1; }
+	cat "$TMP/err"
+	[ "$(wc -l <"$TMP/err")" -eq 1 ] && grep -q "$pattern" "$TMP/err" ||
+		{ say "not one line that says $pattern"; return 1; }
+	[ ! -e "$TMP/own.mbox" ] || { say "a mailbox was written"; return 1; }
+}
+
+# against the tag, then against the mailbox that this made
+changes_shown() {
+	mkdir -p "$OWN/docs/notes/v2"
+	say 'Second is better now.' >"$OWN/docs/notes/v2/mm-add-page-two"
+	page two Better.
+	own_mbox -v2 || return 1
+	range_diff_good v1 && grep -q '^Subject: \[PATCH v2 0/2\]' "$TMP/own.mbox" || return 1
+	# below the ---, so that it is not in the commit
+	sed -n '/^Subject: .*page two/,$p' "$TMP/own.mbox" | sed '1,/^---$/d' | grep -q 'Second is better now' ||
+		{ say "the note is not below the ---"; return 1; }
+	mv "$TMP/own.mbox" "$TMP/v2.mbox"
+	page two 'Better still.'
+	own_mbox -v3 --since "$TMP/v2.mbox" && range_diff_good v2
+}
+
+range_diff_good() {
+	sed '/^base-commit:/q' "$TMP/own.mbox" >"$TMP/own.cover"
+	grep -q "^Range-diff against $1:" "$TMP/own.cover" || { say "no range-diff against $1"; return 1; }
+	grep -q '^1: .* = 1: .* page one' "$TMP/own.cover" && grep -q '^2: .* ! 2: .* page two' "$TMP/own.cover" ||
+		{ say "the range-diff does not name the patch that changed"; return 1; }
+}
+
+refuses_no_version() {
+	own_refused 'no tag or commit v8' -v9 && own_refused 'no tag or commit, and no file, nowhere' -v2 --since nowhere
+}
+
+refuses_nobody() {
+	SENDER=' <>' own_refused 'set user.name and user.email'
+}
+
+refuses_bad_patch() {
+	page two 'Blank at the end. '
+	own_refused 'checkpatch finds 1'
+	page two Second.
+}
+
+refuses_other_base() {
+	own_refused 'no series for 2.6' --base 2.6
+}
+
+part_mbox() {
+	new_tmp
+	make_mailer
+	check "a repository to try it with" make_own
+	OWN=$TMP/own
+	check "the whole series" whole_series
+	check "git am gives the files of the series" same_files
+	check "the cover letter: subject, base, diffstat" cover_good "$TMP/all"
+	check "every mail: from, sign-off, thread, recipients, date" mails_good "$TMP/all"
+	check "broken mails turn the checks red" broken_mails_are_found
+	check "-vN names the patch that changed" changes_shown
+	check "a last version that is not there is refused" refuses_no_version
+	check "a sender without a name is refused" refuses_nobody
+	check "what checkpatch finds is refused" refuses_bad_patch
+	check "another base is refused" refuses_other_base
+	check "nothing was sent" nothing_sent
+}
