@@ -38,7 +38,7 @@ nothing_sent() {
 whole_series() {
 	as_sender env PDFLUSH_PATCHES="$PATCHES" PDFLUSH_SERIES="$PRIMARY_SERIES" \
 		"$REPO/scripts/mbox" --base "$BASE" --rfc --output "$TMP/all.mbox" &&
-		as_sender git mailsplit -o"$TMP/all" "$TMP/all.mbox" >"$TMP/count" || return 1
+		mkdir "$TMP/all" && as_sender git mailsplit -o"$TMP/all" "$TMP/all.mbox" >"$TMP/count" || return 1
 	[ "$(cat "$TMP/count")" -eq $((${#SERIES_FILES[@]} + 1)) ] || { say "$(cat "$TMP/count") mails"; return 1; }
 }
 
@@ -86,6 +86,7 @@ mails_good() {
 
 broken_mails_are_found() {
 	cp -r "$TMP/all" "$TMP/broken"
+	cover_good "$TMP/broken" && mails_good "$TMP/broken" || return 1
 	sed -i '/^base-commit:/d' "$TMP/broken/0001"
 	! cover_good "$TMP/broken" || { say "a missing base-commit goes unnoticed"; return 1; }
 	sed -i '0,/^Signed-off-by:/s/^Signed-off-by:.*/&\nSigned-off-by: B <b@localhost>/' "$TMP/broken/0002"
@@ -99,8 +100,9 @@ page() {
 	printf '%s\n' 'From 0000000000000000000000000000000000000000 Mon Sep 17 00:00:00 2001' \
 		"From: $SENDER" 'Date: Sat, 1 Jan 2000 00:00:00 +0000' "Subject: [PATCH] mm: add page $1" '' \
 		'A page, so that there is something to send and to compare with.' '---' '' \
-		'--- /dev/null' "+++ b/Documentation/mm/$1.rst" '@@ -0,0 +1,3 @@' \
-		'+.. SPDX-License-Identifier: GPL-2.0' '+' "+$2" >"$OWN/patches/mm-add-page-$1.patch"
+		'--- /dev/null' "+++ b/Documentation/mm/$1.rst" '@@ -0,0 +1,9 @@' \
+		'+.. SPDX-License-Identifier: GPL-2.0' '+' '+====' '+Page' '+====' '+' \
+		'+What does not change is enough to know it by.' '+' "+$2" >"$OWN/patches/mm-add-page-$1.patch"
 }
 
 make_own() {
