@@ -3,29 +3,42 @@
 # shellcheck disable=SC2034,SC2120 # for the scripts that source this
 #
 # The guest: kernel, disks, boot.  Shared by scripts/demo and scripts/test vm;
-# read after lib.sh.
+# read after lib.sh.  What is not QEMU's is uml.sh's, too.
+
+need_guest_tools() {
+	need_build_tools
+	need busybox:busybox-static mke2fs:e2fsprogs /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev
+}
 
 need_vm_tools() {
-	need_build_tools
-	need qemu-system-x86_64:qemu-system-x86 busybox:busybox-static mke2fs:e2fsprogs \
-		/usr/share/qemu/qboot.rom:qemu-system-data /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev
+	need_guest_tools
+	need qemu-system-x86_64:qemu-system-x86 /usr/share/qemu/qboot.rom:qemu-system-data
 }
 
 mke2fs() {
 	PATH=$PATH:/usr/sbin:/sbin command mke2fs "$@"
 }
 
-# build_vm_kernel FRAGMENT...: KERNEL becomes the bzImage of TREE.  It is kept
-# by the hash of all that goes into it.
+# build_vm_kernel FRAGMENT...: KERNEL becomes the bzImage of TREE, with
+# kconfig/guest.config and these.
 build_vm_kernel() {
-	local out=$CACHE/build/vm$ON key
+	build_guest_kernel vm arch/x86/boot/bzImage bzImage "$@"
+}
 
-	KERNEL=$out/arch/x86/boot/bzImage
-	key=$(vm_kernel_key "$@")
+# build_guest_kernel NAME FILE TARGET FRAGMENT...: kept by the hash of all that
+# goes into it.
+build_guest_kernel() {
+	local out=$CACHE/build/$1$ON file=$2 target=$3 key
+	shift 3
+
+	set -- "$REPO/kconfig/guest.config" "$@"
+	! grep -q '^config PROC_SYSCTL' "$TREE/fs/proc/Kconfig" || set -- "$REPO/kconfig/sysctl.config" "$@"
+	KERNEL=$out/$file
+	key=$(guest_kernel_key "$@")
 	[ "$(cat "$out/key" 2>/dev/null)" != "$key $(file_hash "$KERNEL")" ] || return 0
 	rm -f "$out/key"
 	run_logged kernel_config "$TREE" "$out" tinyconfig "$@" || return 1
-	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" bzImage || return 1
+	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" "$target" || return 1
 	say "$key $(file_hash "$KERNEL")" >"$out/key"
 }
 
@@ -33,7 +46,7 @@ file_hash() {
 	[ ! -f "$1" ] || sha256sum <"$1"
 }
 
-vm_kernel_key() {
+guest_kernel_key() {
 	{ cat "$TREE.state" "$@"; gcc --version; } | sha256sum | cut -c 1-64
 }
 
@@ -86,12 +99,10 @@ vm_images() {
 # run_guest SCRIPT SECONDS [KERNEL_ARGUMENT...]: boots, shows what the guest
 # says as it says it; GUEST_OUT and KERNEL_LOG hold it afterwards.
 run_guest() {
-	local script=$1 limit=$2 shown=0 last=$SECONDS end=$((SECONDS + $2))
+	local script=$1 limit=$2
 	shift 2
 
-	GUEST_OUT=$TMP/guest.out KERNEL_LOG=$CACHE/log/kernel.log
-	: >"$GUEST_OUT"
-	: >"$KERNEL_LOG"
+	new_guest_logs kernel
 	DRIVES=()
 	drive src "$TMP/src.img" ,readonly=on
 	drive one "$TMP/one.img"
@@ -107,6 +118,20 @@ run_guest() {
 		"${DRIVES[@]}" >>"$LOG" 2>&1 </dev/null &
 	JOB=$!
 	set +m
+	watch_guest "$limit"
+}
+
+# new_guest_logs NAME: empty GUEST_OUT and KERNEL_LOG
+new_guest_logs() {
+	GUEST_OUT=$TMP/guest.out KERNEL_LOG=$CACHE/log/$1.log GUEST_TIMEOUT=''
+	: >"$GUEST_OUT"
+	: >"$KERNEL_LOG"
+}
+
+# watch_guest SECONDS: until JOB ends; no longer than that.
+watch_guest() {
+	local limit=$1 shown=0 last=$SECONDS end=$((SECONDS + $1))
+
 	while kill -0 "$JOB" 2>/dev/null; do
 		sleep 0.3
 		show_new
@@ -114,13 +139,20 @@ run_guest() {
 			last=$SECONDS
 			progress "guest at work"
 		fi
-		[ "$SECONDS" -lt "$end" ] || { kill_job "$JOB"; GUEST_TIMEOUT=$limit; }
+		[ "$SECONDS" -lt "$end" ] || stop_guest
 	done
 	wait "$JOB" || :
 	JOB=
 	show_new
 	tr -d '\r' <"$KERNEL_LOG" >"$TMP/kernel.log"
 	{ say "### guest"; cat "$GUEST_OUT"; say "### kernel"; cat "$TMP/kernel.log"; } >>"$LOG"
+}
+
+# At once: UML asked politely would lose its processes first and log that.
+stop_guest() {
+	GUEST_TIMEOUT=$limit
+	kill -KILL -- "$JOB" 2>/dev/null || :
+	kill_job "$JOB"
 }
 
 # drive NAME FILE [OPTION]: the guest finds it by its serial number.

@@ -30,13 +30,13 @@ guest_lines() {
 	done
 }
 
-# boot SCRIPT SECONDS ARGUMENT...
+# boot RUNNER SCRIPT SECONDS ARGUMENT...
 boot() {
-	local name=$1
+	local name=$2
 
-	CURRENT="vm: guest $name"
+	CURRENT="$PART: guest $name"
 	guest_image "$name"
-	run_guest "$@"
+	"$@"
 	guest_finished && ok "guest $name finished" ||
 		not_ok "guest $name finished" "it did not${GUEST_TIMEOUT:+ in $GUEST_TIMEOUT s}; see $LOG"
 	if [ -n "$(kernel_complaints "$TMP/kernel.log")" ]; then
@@ -59,6 +59,6 @@ part_vm() {
 	fi
 	new_tmp
 	vm_images
-	boot checks 600
-	boot boot 180 pdflush=on
+	boot run_guest checks 600
+	boot run_guest boot 180 pdflush=on
 }

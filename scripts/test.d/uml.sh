@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # CURRENT is for the progress line
+#
+# scripts/test uml: on two CPUs of user-mode Linux, what the parts kunit and vm
+# do: the suites, and scripts/guest/checks.
+
+# shellcheck source=scripts/test.d/vm.sh
+. "$REPO/scripts/test.d/vm.sh"
+# shellcheck source=scripts/uml.sh
+. "$REPO/scripts/uml.sh"
+# shellcheck source=scripts/test.d/kunit.sh
+. "$REPO/scripts/test.d/kunit.sh"
+
+need_uml() {
+	need_uml_tools
+}
+
+# without a second CPU it would be what the other parts do
+two_cpus() {
+	grep -q 'Brought up .* 2 CPUs' "$2" && ok "$1: two CPUs" || not_ok "$1: two CPUs" "no; see $LOG"
+}
+
+part_uml() {
+	CURRENT='uml: patched kernel'
+	work_tree main -1 || { not_ok "patched tree"; return; }
+	uml_has_smp "$TREE" ||
+		{ not_ok "user-mode Linux with two CPUs" "Linux $(kernel_version "$TREE") has none; 7.3 does"; return; }
+	if build_uml_kernel "$REPO"/kconfig/{uml,debug,pdflush}.config; then
+		ok "kernel for the guest, every option as asked"
+	else
+		not_ok "kernel for the guest"
+		return
+	fi
+	new_tmp
+	vm_images
+	boot run_uml checks 600
+	two_cpus "guest checks" "$TMP/kernel.log"
+	boot run_uml boot 180 pdflush=on
+}

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2034,SC2153 # for and from the scripts that source this
+#
+# The guest as user-mode Linux with two CPUs, an ordinary process at nearly full
+# speed.  Same disks, initramfs and contract as in vm.sh; read after that.
+
+need_uml_tools() {
+	need_guest_tools
+}
+
+# SMP needs 7.x: before that, UML is one CPU.
+uml_has_smp() {
+	grep -q '^config UML_SUBARCH_SUPPORTS_SMP' "$1/arch/um/Kconfig"
+}
+
+# build_uml_kernel FRAGMENT...: KERNEL becomes the UML of TREE, with
+# kconfig/guest.config and these.
+build_uml_kernel() {
+	local MAKE_KERNEL=("${MAKE_KERNEL[@]}" ARCH=um)
+
+	build_guest_kernel uml linux linux "$@"
+}
+
+# run_uml SCRIPT SECONDS [KERNEL_ARGUMENT...]: as run_guest.  It runs in TMP, for
+# a comma or a colon would end a path on its command line; TMP is also where it
+# would look for a place for its memory, which is better in /dev/shm.
+run_uml() {
+	local script=$1 limit=$2
+	shift 2
+
+	new_guest_logs kernel-uml
+	set -m
+	env -C "$TMP" -u TMP "$KERNEL" mem=1G ncpus=2 seccomp=on uml_dir=./ umid=uml \
+		initrd=initrd rdinit=/init panic=-1 null_blk.nr_devices=0 \
+		con=null con0=null,fd:1 con1=null,fd:3 \
+		ubd0rd=src.img,,src ubd1d=one.img,,one ubd2d=two.img,,two \
+		"run=$script" out=tty1 end=poweroff "$@" \
+		>"$KERNEL_LOG" 2>&1 3>>"$GUEST_OUT" </dev/null &
+	JOB=$!
+	set +m
+	watch_guest "$limit"
+}
