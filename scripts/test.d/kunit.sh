@@ -9,10 +9,13 @@ need_kunit() {
 	need_build_tools
 }
 
+# Another way to run the same configurations has a name, and folders of its own.
+KUNIT_WAY=
+
 # kunit_run KUNITCONFIG [ARGUMENT...]: in TREE; what UML said is in KUNIT_LOG.
 kunit_run() {
 	local name out
-	name=$(basename "$1" .kunitconfig)
+	name=$(basename "$1" .kunitconfig)$KUNIT_WAY
 	out=$CACHE/build/kunit-$name$ON
 	KUNIT_LOG=$out/test.log
 
@@ -43,12 +46,13 @@ kunit_red() {
 	' <(sed 's/^\[[^]]*\] //' "$KUNIT_LOG" | tr -d '\r')
 }
 
+# one_kunitconfig KUNITCONFIG [ARGUMENT...]
 one_kunitconfig() {
-	local config=$1 name rc=0 splat
-	name=$(basename "$config")
+	local name rc=0 splat
+	name=$(basename "$1")
 
-	CURRENT="kunit: $name"
-	kunit_run "$config" || rc=$?
+	CURRENT="$PART: $name"
+	kunit_run "$@" || rc=$?
 	if [ ! -s "$KUNIT_LOG" ]; then
 		not_ok "$name" "it did not run (see $LOG)"
 		return
@@ -60,7 +64,7 @@ one_kunitconfig() {
 	fi
 	splat=$(kunit_splats | head -n 1)
 	[ -z "$splat" ] && ok "$name: nothing bad in the kernel log" || not_ok "$name: kernel log" "$splat"
-	cp "$KUNIT_LOG" "$CACHE/log/kunit-${name%.kunitconfig}$ON.log"
+	cp "$KUNIT_LOG" "$CACHE/log/kunit-${name%.kunitconfig}$KUNIT_WAY$ON.log"
 }
 
 part_kunit() {

@@ -17,8 +17,19 @@ need_uml() {
 }
 
 # without a second CPU it would be what the other parts do
+# two_cpus NAME KERNEL_LOG
 two_cpus() {
 	grep -q 'Brought up .* 2 CPUs' "$2" && ok "$1: two CPUs" || not_ok "$1: two CPUs" "no; see $LOG"
+}
+
+suites_on_two_cpus() {
+	local config KUNIT_WAY=-smp
+
+	for config in "$REPO"/kunit/*.kunitconfig; do
+		one_kunitconfig "$config" --kconfig_add=CONFIG_SMP=y --kconfig_add=CONFIG_NR_CPUS=8 \
+			--kernel_args=ncpus=2 --kernel_args=seccomp=on
+		[ ! -s "$KUNIT_LOG" ] || two_cpus "$(basename "$config")" "$KUNIT_LOG"
+	done
 }
 
 part_uml() {
@@ -32,6 +43,7 @@ part_uml() {
 		not_ok "kernel for the guest"
 		return
 	fi
+	suites_on_two_cpus
 	new_tmp
 	vm_images
 	boot run_uml checks 600
