@@ -16,8 +16,7 @@ need_uml() {
 	need_uml_tools
 }
 
-# without a second CPU it would be what the other parts do
-# two_cpus NAME KERNEL_LOG
+# two_cpus NAME KERNEL_LOG: without the second it would be what the other parts do.
 two_cpus() {
 	grep -q 'Brought up .* 2 CPUs' "$2" && ok "$1: two CPUs" || not_ok "$1: two CPUs" "no; see $LOG"
 }
