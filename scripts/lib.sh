@@ -454,7 +454,7 @@ archive_uri() {
 }
 
 # update_lists: asks every suite.  SUITES_READ are those that answered, SUITES_GONE
-# those the archive does not have, SUITES_FAILED the others.
+# those the archive does not have, SUITES_FAILED the others.  It fails if none did.
 update_lists() {
 	local dir=$CACHE/apt keys=/usr/share/keyrings/debian-archive-keyring.gpg suite debian security uri out
 
@@ -480,7 +480,13 @@ update_lists() {
 		*) SUITES_FAILED+="$suite " ;;
 		esac
 	done
-	[ -n "$SUITES_READ" ] || die "Debian's archive cannot be reached at $debian (see $LOG)"
+	ARCHIVE=$debian
+	[ -n "$SUITES_READ" ]
+}
+
+# newer VERSION THAN
+newer() {
+	[ "$1" != "$2" ] && [ "$(printf '%s\n' "$1" "$2" | sort -V | tail -n 1)" = "$1" ]
 }
 
 to_file() {
@@ -525,7 +531,7 @@ upstream_of() {
 choose_version() {
 	local served
 
-	update_lists
+	update_lists || die "Debian's archive cannot be reached at $ARCHIVE (see $LOG)"
 	served=$(served_versions | awk -v v="$1" '$1 == v { print $2 }')
 	[ -n "$served" ] || die "linux-source-$1 is not served by Debian's archive (asked: $SUITES_READ)"
 	CHOSEN=$({ say "$served"; say "$served" | awk -v t="$(tested_of "$1")" 'index($0, t "-") == 1'; } | tail -n 1)
