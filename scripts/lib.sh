@@ -296,6 +296,17 @@ files_of() {
 		-e 's,^+++ b/\([^[:space:]]*\).*,\1,p' "$@" | sort -u
 }
 
+# first_change: "PATCH FILE", the first patch that changes a file there is; what
+# a test spoils.
+first_change() {
+	local p f
+
+	series_list | while read -r p; do
+		f=$(sed -n 's,^--- a/\([^[:space:]]*\).*,\1,p' "$PATCHES/$p" | head -n 1)
+		[ -z "$f" ] || { say "$p $f"; break; }
+	done
+}
+
 # Files that do not exist before the series.
 new_files() {
 	sed -n '/^--- \/dev\/null/{n;s,^+++ b/\([^[:space:]]*\).*,\1,p;}' "${SERIES_FILES[@]}" | sort -u

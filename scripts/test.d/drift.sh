@@ -194,15 +194,15 @@ to_build() {
 # --- what must not go unnoticed ------------------------------------------------
 
 drift_notices_text() {
-	local REJECTED='' FAILING='' f
+	local REJECTED='' FAILING='' p f
 
 	small_tree "$SRC" "$TMP/good"
 	series_fits "$TMP/good" || { say "the base itself does not fit"; return 1; }
 	cp -a "$TMP/good" "$TMP/spoilt"
-	f=$(sed -n 's,^--- a/,,p' "${SERIES_FILES[0]}" | head -n 1)
-	sed -i 's/e/E/g' "$TMP/spoilt/$f"
+	read -r p f < <(first_change)
+	sed -i 's/^/x/' "$TMP/spoilt/$f"
 	! series_fits "$TMP/spoilt" || { say "another text goes unnoticed"; return 1; }
-	[ "$FAILING" = "$(series_list | head -n 1)" ] || { say "it names $FAILING"; return 1; }
+	[ "$FAILING" = "$p" ] || { say "it names $FAILING"; return 1; }
 	say "$REJECTED" | grep -q '^@@ ' || { say "the hunk is not shown"; return 1; }
 	# shellcheck disable=SC2030 # on purpose
 	(

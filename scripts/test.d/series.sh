@@ -211,7 +211,7 @@ refuses_version() {
 	refused "$line fits exactly" && refused "$line fits exactly" --git || return 1
 	"$REPO/scripts/apply" --series "$BASE" "$MINI" && "$REPO/scripts/apply" --series "$BASE" --undo "$MINI" || return 1
 	spoil_text
-	refused "$line does not fit: $(series_list | head -n 1) fails" && refused 'does not fit' --series "$BASE"
+	refused "$line does not fit: $(first_change | cut -d ' ' -f 1) fails" && refused 'does not fit' --series "$BASE"
 }
 
 # The version decides: with that of another base it is another series.
@@ -232,7 +232,7 @@ takes_series_of_version() {
 
 # what the first hunk expects is gone
 spoil_text() {
-	sed -i 's/e/E/g' "$MINI/$(sed -n 's,^--- a/,,p' "${SERIES_FILES[0]}" | head -n 1)"
+	sed -i 's/^/x/' "$MINI/$(first_change | cut -d ' ' -f 2)"
 	git_as_us -C "$MINI" commit -q -a -m 'another text'
 }
 
@@ -246,7 +246,7 @@ refuses_dirty() {
 	local f
 
 	fresh
-	f=$(sed -n 's,^--- a/,,p' "${SERIES_FILES[0]}" | head -n 1)
+	f=$(first_change | cut -d ' ' -f 2)
 	say '/* mine */' >>"$MINI/$f"
 	refused 'dirty' --git && refused 'dirty'
 }
@@ -281,7 +281,7 @@ accepts_sublevel() {
 broken_is_found() {
 	local p=$TMP/broken first file
 
-	first=$(series_list | head -n 1)
+	first=$(first_change | cut -d ' ' -f 1)
 	new_fixture() {
 		rm -rf "$p" && cp -r "$PATCHES" "$p" && cp "$PRIMARY_SERIES" "$p.series" && file=$p/$first
 	}
