@@ -21,28 +21,33 @@ two_cpus() {
 	grep -q 'Brought up .* 2 CPUs' "$2" && ok "$1: two CPUs" || not_ok "$1: two CPUs" "no; see $LOG"
 }
 
+# suites_on_two_cpus [KUNITCONFIG]
 suites_on_two_cpus() {
-	local config KUNIT_WAY=-smp
+	local only=${1:-*} config KUNIT_WAY=-smp
 
-	for config in "$REPO"/kunit/*.kunitconfig; do
+	# shellcheck disable=SC2231 # a pattern
+	for config in "$REPO"/kunit/$only.kunitconfig; do
 		one_kunitconfig "$config" --kconfig_add=CONFIG_SMP=y --kconfig_add=CONFIG_NR_CPUS=8 \
 			--kernel_args=ncpus=2 --kernel_args=seccomp=on
 		[ ! -s "$KUNIT_LOG" ] || two_cpus "$(basename "$config")" "$KUNIT_LOG"
 	done
 }
 
+# part_uml [KUNITCONFIG]: with a name, only that suite and no guest
 part_uml() {
 	CURRENT='uml: patched kernel'
 	work_tree main -1 || { not_ok "patched tree"; return; }
 	uml_has_smp "$TREE" ||
 		{ not_ok "user-mode Linux with two CPUs" "Linux $(kernel_version "$TREE") has none; 7.3 does"; return; }
+	suites_on_two_cpus "$@"
+	[ "$#" -eq 0 ] || return 0
+	CURRENT='uml: kernel for the guest'
 	if build_uml_kernel "$REPO"/kconfig/{uml,debug,pdflush}.config; then
 		ok "kernel for the guest, every option as asked"
 	else
 		not_ok "kernel for the guest"
 		return
 	fi
-	suites_on_two_cpus
 	new_tmp
 	vm_images
 	boot run_uml checks 600
