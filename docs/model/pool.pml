@@ -96,13 +96,28 @@ inline give_back()
 	fi
 }
 
+/* pool_unlink(): the timer goes with the last one that waited, or is set for the rest */
+inline emptied()
+{
+	if
+#ifdef MUT_DISARM_FORGETS
+	:: NQUEUED == 0 -> timer = false
+#else
+	:: NQUEUED == 0 ->
+		timer = (NIDLE > 0 && (SURPLUS || users == 0)) || (users > 0 && count < MIN)
+#endif
+	:: else
+	fi
+}
+
 inline take(w)
 {
 	assert(!held[w]);			/* I1 */
 	queued[w] = false;
 	held[w] = true;
 	thread[me] = BUSY;
-	cur = w
+	cur = w;
+	emptied()
 }
 
 /* pdflush_thread() */
