@@ -53,8 +53,8 @@ all_mails() {
 	for i in "${!files[@]}"; do same_mail "${files[i]}" "${SERIES_FILES[i]}" || return 1; done
 }
 
-# header FILE TAG: its value before the text begins
-header() {
+# packed_header FILE TAG: its value before the text begins
+packed_header() {
 	sed -n "/^\$/q;s/^$2: //p" "$1"
 }
 
@@ -78,11 +78,11 @@ debian_way() {
 	sed -i '/pdflush/d' debian/patches/series
 	rm -r debian/patches/features/all/pdflush
 	[ "$(cat debian/patches/series)" = "$before" ] || { say "series is not as before"; return 1; }
-	same_files "$TMP/plain" "$TMP/tree"
+	same_packaged "$TMP/plain" "$TMP/tree"
 }
 
 # quilt leaves empty directories, which git and dpkg do not know
-same_files() {
+same_packaged() {
 	rm -rf "$2/.pc" "$2/debian"
 	find "$2" -type d -empty -delete
 	diff -rq "$1" "$2"
@@ -94,7 +94,7 @@ debian_headers() {
 	packed debian || return 1
 	mapfile -t FILES < <(sed -n "s,^[^#],$PACKED/&,p" "$PACKED/series")
 	for f in "${FILES[@]}"; do
-		[ "$(header "$f" Forwarded)" = no ] || { say "${f##*/}: no Forwarded"; return 1; }
+		[ "$(packed_header "$f" Forwarded)" = no ] || { say "${f##*/}: no Forwarded"; return 1; }
 	done
 	all_mails "${FILES[@]}"
 }
@@ -119,11 +119,11 @@ suse_header() {
 	local tag value
 
 	for tag in From Subject Patch-mainline References; do
-		value=$(header "$1" "$tag")
+		value=$(packed_header "$1" "$tag")
 		[ -n "$value" ] && [ "$(say "$value" | wc -l)" -eq 1 ] || { say "${1##*/}: $tag: \"$value\""; return 1; }
 	done
-	[[ $(header "$1" Patch-mainline) =~ ^(Never|Not\ yet|Submitted),\ .+ ]] || { say "${1##*/}: Patch-mainline without a reason"; return 1; }
-	[[ $(header "$1" Subject) != \[* ]] || { say "${1##*/}: [PATCH] in the subject"; return 1; }
+	[[ $(packed_header "$1" Patch-mainline) =~ ^(Never|Not\ yet|Submitted),\ .+ ]] || { say "${1##*/}: Patch-mainline without a reason"; return 1; }
+	[[ $(packed_header "$1" Subject) != \[* ]] || { say "${1##*/}: [PATCH] in the subject"; return 1; }
 	[ "$(sed '/^---$/q' "$1" | grep -c '^Signed-off-by: packager <packager@localhost>$')" -eq 1 ] ||
 		{ say "${1##*/}: not signed off once"; return 1; }
 }
