@@ -106,11 +106,18 @@ page() {
 }
 
 make_own() {
+	local base list
+
 	OWN=$TMP/own
 	mkdir -p "$OWN/docs" "$OWN/patches"
 	cp -r "$REPO/scripts" "$OWN/" && cp "$REPO/docs/cover-letter" "$OWN/docs/"
-	# the first comment says what base it is for
-	{ sed -n '/^# Base:/p' "$SERIES"; printf 'mm-add-page-%s.patch\n' one two; } >"$OWN/series"
+	# every base has a series, whose first comment says what it is for
+	for base in $BASES; do
+		list=$OWN/patches/$base/series
+		[ "$base" != "$PRIMARY" ] || list=$OWN/series
+		mkdir -p "$(dirname "$list")"
+		{ sed -n '/^# Base:/p' "$(series_of "$base")"; printf 'mm-add-page-%s.patch\n' one two; } >"$list"
+	done
 	page one First. && page two Second.
 	as_sender git -C "$OWN" init -q && commit_own && as_sender git -C "$OWN" tag v1
 }
