@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
+# shellcheck disable=SC2153 # BASE is of use_base
 #
 # scripts/test mbox: the whole series once; the rest with a repository of two
 # patches that add a page each.
