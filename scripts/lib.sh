@@ -669,7 +669,7 @@ kernel_config() {
 	set -- "${fragments[@]}"
 	"${MAKE_KERNEL[@]}" -C "$tree" O="$out" -s "$base" || return 1
 	(cd "$out" && KCONFIG_CONFIG=$out/.config \
-		"$tree/scripts/kconfig/merge_config.sh" -m -Q -O "$out" "$out/.config" "$@") || return 1
+		"$tree/scripts/kconfig/merge_config.sh" -m -O "$out" "$out/.config" "$@") || return 1
 	"${MAKE_KERNEL[@]}" -C "$tree" O="$out" -s olddefconfig || return 1
 	check_config "$out/.config" "$@"
 }
