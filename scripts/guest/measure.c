@@ -40,9 +40,11 @@
 #define MAX_WAYS	5
 #define MAX_ROWS	12
 #define MAX_DEVICES	64
+#define MAX_CPUS	16
 
 /* Bits of wb->state, from enum wb_state */
 #define WB_WRITEBACK_RUNNING	0x2
+#define WB_START_ALL		0x8
 
 /* Who writes, and within what bounds; max_active 0 is the kernel's default. */
 struct way {
@@ -85,6 +87,7 @@ struct io {
 };
 
 static int rounds;
+static const char *current_way = "none";
 static long default_max_active;
 static char page[PAGE] __attribute__((aligned(PAGE)));
 static char chunk[MB] __attribute__((aligned(PAGE)));
@@ -144,7 +147,7 @@ static void put(const char *path, const char *fmt, ...)
 	va_start(args, fmt);
 	len = vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	fd = open(path, O_WRONLY);
+	fd = open(path, O_WRONLY | O_TRUNC);	/* this empties the trace */
 	if (fd < 0 || write(fd, text, len) != len)
 		fail(path);
 	close(fd);
@@ -237,23 +240,23 @@ static struct row *add_row(struct table *t, const char *label)
 	return row;
 }
 
-/* The column "P/F" is the median of the ratios, pair by pair. */
+/* The ratio is the median of those of the pairs, second way by first. */
 static void print_table(const struct table *t)
 {
 	char cell[64];
 	int r, w, i;
 
-	printf("\n%s\n%-34s", t->title, "");
+	printf("\n%s\n%-40s", t->title, "");
 	for (w = 0; w < t->nr_ways; w++)
 		printf(" %-20s", t->ways[w].name);
 	if (t->nr_ways == 2)
-		printf(" %s/%s", t->ways[1].name, t->ways[0].name);
+		printf(" ratio");
 	putchar('\n');
 	for (r = 0; r < t->nr_rows; r++) {
 		const struct row *row = &t->rows[r];
 		double ratio[MAX_ROUNDS];
 
-		printf("  %-32s", row->label);
+		printf("  %-38s", row->label);
 		for (w = 0; w < t->nr_ways; w++) {
 			double least = INFINITY, most = -INFINITY;
 
@@ -397,12 +400,12 @@ static void bdi_stats(const struct device *dev, char *text, size_t size)
 	get(path, text, size);
 }
 
-static bool being_written(const struct device *dev)
+static long wb_state(const struct device *dev)
 {
 	char text[1024];
 
 	bdi_stats(dev, text, sizeof(text));
-	return field(text, "state", 16) & WB_WRITEBACK_RUNNING;
+	return field(text, "state", 16);
 }
 
 /*
@@ -422,6 +425,19 @@ static bool is_clean(const struct device *dev)
 	       !device_io(dev).in_flight;
 }
 
+static void __attribute__((noreturn)) not_clean(const struct device *dev)
+{
+	struct io io = device_io(dev);
+	char text[1024];
+
+	bdi_stats(dev, text, sizeof(text));
+	problem("%s is not clean after a minute: way %s, %lu requests under way, state %lx, b_dirty %ld, b_io %ld, queued %ld, threads %ld",
+		dev->name, current_way, io.in_flight, field(text, "state", 16),
+		field(text, "b_dirty", 10), field(text, "b_io", 10),
+		pool_counter("queued"), pool_counter("threads"));
+	end();
+}
+
 static double wait_clean(const struct device *devs, int nr, double poll_ms)
 {
 	double start = now_ms();
@@ -433,8 +449,7 @@ static double wait_clean(const struct device *devs, int nr, double poll_ms)
 			continue;
 		}
 		if (now_ms() - start > 60 * 1000) {
-			problem("%s is not clean after a minute", devs[i].name);
-			end();
+			not_clean(&devs[i]);
 		}
 		sleep_ms(poll_ms);
 	}
@@ -480,6 +495,7 @@ static void choose(const struct way *way, const struct device *devs, int nr)
 	const char *path;
 	int i;
 
+	current_way = way->name;
 	put(VM "nr_pdflush_threads_min", "1\n");
 	put(VM "nr_pdflush_threads_max", "%d\n", way->max);
 	put(VM "nr_pdflush_threads_min", "%d\n", way->min);
@@ -507,6 +523,7 @@ static void check_who(const struct way *way, const struct device *dev,
 struct event {
 	char		*comm;
 	int		pid;
+	int		cpu;
 	double		ms;
 	char		*name;
 	char		*text;
@@ -517,6 +534,8 @@ static void trace_on(const char *const *events)
 	const char *path;
 
 	put(TRACEFS "tracing_on", "0\n");
+	put(TRACEFS "trace_clock", "mono\n");
+	put(TRACEFS "buffer_size_kb", "8192\n");
 	put(TRACEFS "trace", "\n");
 	for (; *events; events++) {
 		path = path_of(TRACEFS "events/%s/enable", *events);
@@ -542,6 +561,7 @@ static bool parse_event(char *line, struct event *e)
 	*dash = '\0';
 	e->comm = line + strspn(line, " ");
 	e->pid = atoi(dash + 1);
+	e->cpu = atoi(bracket + 2);
 	colon = strstr(bracket + 1, ": ");
 	if (!colon)
 		return false;
@@ -977,12 +997,21 @@ struct wakeups {
 	struct table	table;
 	int		dirty;
 	bool		spread;
-	struct row	*timers, *jiffies, *rounds, *woken, *other;
+	struct row	*timers, *jiffies, *rounds, *woken, *all;
 
 	/* of this round */
-	double		nr_timers, nr_jiffies, nr_woken, nr_other;
+	double		nr_timers, nr_jiffies, nr_woken, nr_all;
 	unsigned long	last_jiffy;
+	unsigned long	delayed[MAX_CPUS];	/* jiffy of a delayed work */
 };
+
+static void wakeups_timer(struct wakeups *u, unsigned long jiffy)
+{
+	u->nr_timers++;
+	if (jiffy != u->last_jiffy)
+		u->nr_jiffies++;
+	u->last_jiffy = jiffy;
+}
 
 static void wakeups_seen(const struct event *e, void *arg)
 {
@@ -994,29 +1023,29 @@ static void wakeups_seen(const struct event *e, void *arg)
 		if (strstr(e->text, "comm=pdflush/") ||
 		    strstr(e->text, "comm=kworker/u"))
 			u->nr_woken++;
-		return;
+	} else if (!strcmp(e->name, "workqueue_queue_work")) {
+		/* whose the delayed work was, its timer did not say */
+		if (u->delayed[e->cpu] && strstr(e->text, "workqueue=writeback "))
+			wakeups_timer(u, u->delayed[e->cpu]);
+		u->delayed[e->cpu] = 0;
+	} else if (!strcmp(e->name, "timer_expire_entry")) {
+		u->nr_all++;
+		now = strstr(e->text, "now=");
+		jiffy = now ? strtoul(now + 4, NULL, 10) : 0;
+		u->delayed[e->cpu] = 0;
+		if (strstr(e->text, "function=delayed_work_timer_fn"))
+			u->delayed[e->cpu] = jiffy;
+		else if (strstr(e->text, "function=wb_timer_fn") ||
+			 strstr(e->text, "function=pdflush_timer_fn"))
+			wakeups_timer(u, jiffy);
 	}
-	if (strcmp(e->name, "timer_expire_entry"))
-		return;
-	/* dwork of any workqueue: what is not writeback's is in the clean table */
-	if (!strstr(e->text, "function=delayed_work_timer_fn") &&
-	    !strstr(e->text, "function=wb_timer_fn") &&
-	    !strstr(e->text, "function=pdflush_timer_fn")) {
-		u->nr_other++;
-		return;
-	}
-	u->nr_timers++;
-	now = strstr(e->text, "now=");
-	jiffy = now ? strtoul(now + 4, NULL, 10) : 0;
-	if (jiffy != u->last_jiffy)
-		u->nr_jiffies++;
-	u->last_jiffy = jiffy;
 }
 
 static void wakeups_run(int w, int round, void *arg)
 {
 	static const char *const events[] = {
-		"timer/timer_expire_entry", "sched/sched_wakeup", NULL
+		"timer/timer_expire_entry", "workqueue/workqueue_queue_work",
+		"sched/sched_wakeup", NULL
 	};
 	struct wakeups *u = arg;
 	double rounds_before;
@@ -1029,8 +1058,9 @@ static void wakeups_run(int w, int round, void *arg)
 		if (u->spread)
 			sleep_ms(TICK_CS * 10.0 / u->dirty);
 	}
-	sleep_ms(TICK_CS * 10);
-	u->nr_timers = u->nr_jiffies = u->nr_woken = u->nr_other = 0;
+	/* half-way between two ticks of what was dirtied at once */
+	sleep_ms(TICK_CS * 15);
+	u->nr_timers = u->nr_jiffies = u->nr_woken = u->nr_all = 0;
 	rounds_before = sum_counter(MAX_DEVICES, "pdflush_rounds") +
 			sum_counter(MAX_DEVICES, "flusher_rounds");
 	trace_on(events);
@@ -1042,7 +1072,7 @@ static void wakeups_run(int w, int round, void *arg)
 	u->timers->value[w][round] = u->nr_timers / TICKS;
 	u->jiffies->value[w][round] = u->nr_jiffies / TICKS;
 	u->woken->value[w][round] = u->nr_woken / TICKS;
-	u->other->value[w][round] = u->nr_other / TICKS;
+	u->all->value[w][round] = u->nr_all / TICKS;
 	kick();
 	wait_clean(devices, MAX_DEVICES, 10);
 }
@@ -1054,11 +1084,11 @@ static void wakeups(const char *title, int dirty, bool spread)
 		.dirty = dirty, .spread = spread,
 	};
 
-	u.timers = add_row(&u.table, "timers that expire");
-	u.jiffies = add_row(&u.table, "jiffies in which one does");
+	u.timers = add_row(&u.table, "timers of writeback that expire");
+	u.jiffies = add_row(&u.table, "jiffies (10 ms) in which one does");
 	u.rounds = add_row(&u.table, "rounds of writeback");
 	u.woken = add_row(&u.table, "wake-ups of kworkers, pdflush");
-	u.other = add_row(&u.table, "timers of anything else");
+	u.all = add_row(&u.table, "timers of the whole system");
 	take_turns(&u.table, false, wakeups_run, &u);
 	print_table(&u.table);
 }
@@ -1106,7 +1136,8 @@ static void hung_run(int w, int round, void *arg)
 	dirty_pages(0, 2);
 	dirty_pages(1, 2);
 	start = now_ms();
-	while (being_written(&devices[0]) + being_written(&devices[1]) < stuck) {
+	while (!!(wb_state(&devices[0]) & WB_WRITEBACK_RUNNING) +
+	       !!(wb_state(&devices[1]) & WB_WRITEBACK_RUNNING) < stuck) {
 		if (now_ms() - start > 5000) {
 			problem("%s: nobody is stuck", way->name);
 			break;
@@ -1166,7 +1197,7 @@ struct threads {
 	int		nr;
 	int		pages;
 	bool		rest;
-	struct row	*time, *writers, *pool, *handoffs, *created;
+	struct row	*time, *writers, *pool, *handoffs, *created, *rescued;
 
 	/* of this round */
 	double		kicked, last;
@@ -1199,6 +1230,30 @@ static void threads_seen(const struct event *e, void *arg)
 		t->max_busy = t->nr_busy;
 	if (t->nr_pool > t->max_pool)
 		t->max_pool = t->nr_pool;
+}
+
+/*
+ * The rescuer of bdi_wq writes what it finds without taking note of a kick for
+ * all data: the next such kick is then ignored until a periodic round comes.
+ * Returns how many devices were left so, and brings that round.
+ */
+static int after_rescue(int nr)
+{
+	int i, rescued = 0;
+
+	for (i = 0; i < nr; i++) {
+		if (!(wb_state(&devices[i]) & WB_START_ALL))
+			continue;
+		if (!rescued++)
+			set_interval(1);
+		dirty_pages(i, 1);
+		while (wb_state(&devices[i]) & WB_START_ALL)
+			sleep_ms(10);
+		wait_clean(&devices[i], 1, 10);
+	}
+	if (rescued)
+		kick();
+	return rescued;
 }
 
 static void threads_run(int w, int round, void *arg)
@@ -1243,6 +1298,7 @@ static void threads_run(int w, int round, void *arg)
 	t->created->value[w][round] = pool_counter("created") - created;
 	by_pdflush = sum_counter(t->nr, "pdflush_pages") - by_pdflush;
 	by_flusher = sum_counter(t->nr, "flusher_pages") - by_flusher;
+	t->rescued->value[w][round] = after_rescue(t->nr);
 	/* who was handed off is the flusher's */
 	if (way->pdflush ? !by_pdflush || (by_flusher && !handoffs) : by_pdflush || !by_flusher)
 		problem("%s: pdflush wrote %.0f pages, the flusher %.0f",
@@ -1261,7 +1317,8 @@ static void threads(const char *title, const struct way *ways, int nr_ways,
 	t.writers = add_row(&t.table, "threads that write at once");
 	t.pool = add_row(&t.table, "of these pdflush's");
 	t.handoffs = add_row(&t.table, "hand-offs to the flusher");
-	t.created = add_row(&t.table, "threads that were created");
+	t.created = add_row(&t.table, "pool threads that were created");
+	t.rescued = add_row(&t.table, "devices the rescuer wrote");
 	take_turns(&t.table, true, threads_run, &t);
 	print_table(&t.table);
 }
