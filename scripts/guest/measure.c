@@ -20,6 +20,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -1534,6 +1535,7 @@ static const struct {
 int main(void)
 {
 	const char *part = getenv("part"), *nr = getenv("rounds");
+	struct termios tty;
 	size_t i;
 	int fd;
 
@@ -1542,6 +1544,11 @@ int main(void)
 	if (fd < 0)
 		end();
 	dup2(fd, STDOUT_FILENO);
+	/* no carriage returns */
+	if (!tcgetattr(fd, &tty)) {
+		tty.c_oflag &= ~OPOST;
+		tcsetattr(fd, TCSANOW, &tty);
+	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	rounds = nr ? atoi(nr) : 0;
 	if (!part || rounds < 1 || rounds > MAX_ROUNDS) {
