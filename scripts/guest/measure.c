@@ -432,10 +432,9 @@ static void __attribute__((noreturn)) not_clean(const struct device *dev)
 	char text[1024];
 
 	bdi_stats(dev, text, sizeof(text));
-	problem("%s is not clean after a minute: way %s, %lu requests under way, state %lx, b_dirty %ld, b_io %ld, queued %ld, threads %ld",
+	problem("%s, way %s: not clean after a minute; %lu requests, state %lx, b_dirty %ld, b_io %ld",
 		dev->name, current_way, io.in_flight, field(text, "state", 16),
-		field(text, "b_dirty", 10), field(text, "b_io", 10),
-		pool_counter("queued"), pool_counter("threads"));
+		field(text, "b_dirty", 10), field(text, "b_io", 10));
 	end();
 }
 
@@ -449,9 +448,8 @@ static double wait_clean(const struct device *devs, int nr, double poll_ms)
 			i++;
 			continue;
 		}
-		if (now_ms() - start > 60 * 1000) {
+		if (now_ms() - start > 60 * 1000)
 			not_clean(&devs[i]);
-		}
 		sleep_ms(poll_ms);
 	}
 	return now_ms() - start;
@@ -597,6 +595,28 @@ static void trace_off(void (*seen)(const struct event *e, void *arg), void *arg)
 	free(line);
 	fclose(f);
 	put(TRACEFS "events/enable", "0\n");
+}
+
+/* From a kick to the last request, by the trace: a look at the lists costs. */
+struct span {
+	double	kicked;
+	double	last;
+};
+
+static void span_seen(const struct event *e, void *arg)
+{
+	struct span *span = arg;
+
+	if (!strcmp(e->name, "tracing_mark_write"))
+		span->kicked = e->ms;
+	if (!strcmp(e->name, "block_rq_complete"))
+		span->last = e->ms;
+}
+
+static void marked_kick(void)
+{
+	put(TRACEFS "trace_marker", "kick\n");
+	kick();
 }
 
 /* ---- ext4 ---- */
@@ -764,13 +784,14 @@ struct locality {
 
 static void locality_run(int w, int round, void *arg)
 {
+	static const char *const events[] = { "block/block_rq_complete", NULL };
 	struct locality *l = arg;
 	const struct way *way = &l->table.ways[w];
 	const struct null_params params = { blank_mb, true, 0, 64, 0 };
 	long by_pdflush, by_flusher;
 	struct io first, clean, last;
+	struct span span = { 0, 0 };
 	struct device dev;
-	double start;
 
 	null_create(&dev, "one", &params);
 	choose(way, &dev, 1);
@@ -783,10 +804,13 @@ static void locality_run(int w, int round, void *arg)
 	first = device_io(&dev);
 	by_pdflush = bdi_counter(&dev, "pdflush_pages");
 	by_flusher = bdi_counter(&dev, "flusher_pages");
-	start = now_ms();
-	kick();
-	wait_clean(&dev, 1, 1);
-	l->clean->value[w][round] = now_ms() - start;
+	trace_on(events);
+	marked_kick();
+	/* each look takes the lock of the lists and walks them */
+	sleep_ms(500);
+	wait_clean(&dev, 1, 300);
+	trace_off(span_seen, &span);
+	l->clean->value[w][round] = span.last - span.kicked;
 	check_who(way, &dev, by_pdflush, by_flusher);
 	clean = device_io(&dev);
 	sync_mnt();
@@ -827,7 +851,9 @@ static double raw_speed(const struct device *dev, size_t size, int count)
 	off_t at;
 
 	for (i = 0; i < count; i++) {
-		at = size == PAGE ? (int)(next_random(&state) % (LARGE_MB * MB / PAGE)) : i;
+		at = i;
+		if (size == PAGE)
+			at = next_random(&state) % (LARGE_MB * MB / PAGE);
 		write_at(fd, chunk, size, at * size);
 	}
 	close(fd);
@@ -903,7 +929,7 @@ static void stream_run(int w, int round, void *arg)
 	}
 	close(fd);
 	kick();
-	wait_clean(&dev, 1, 2);
+	wait_clean(&dev, 1, 20);
 	s->all->value[w][round] = now_ms() - start;
 	check_who(way, &dev, by_pdflush, by_flusher);
 	clean = device_io(&dev);
@@ -1061,7 +1087,10 @@ static void wakeups_run(int w, int round, void *arg)
 	}
 	/* half-way between two ticks of what was dirtied at once */
 	sleep_ms(TICK_CS * 15);
-	u->nr_timers = u->nr_jiffies = u->nr_woken = u->nr_all = 0;
+	u->nr_timers = 0;
+	u->nr_jiffies = 0;
+	u->nr_woken = 0;
+	u->nr_all = 0;
 	rounds_before = sum_counter(MAX_DEVICES, "pdflush_rounds") +
 			sum_counter(MAX_DEVICES, "flusher_rounds");
 	trace_on(events);
@@ -1161,7 +1190,8 @@ static void part_hung(void)
 	const struct null_params fast = { 64, false, 0, 64, 0 };
 	struct hung h = {
 		.table = {
-			.title = "two devices that answer after 6 s; interval and age of old data 1 s",
+			.title = "two devices that answer after 6 s; "
+				 "interval and age of old data 1 s",
 			.ways = hung_ways, .nr_ways = 4,
 		},
 	};
@@ -1201,8 +1231,9 @@ struct threads {
 	struct row	*time, *writers, *pool, *handoffs, *created, *rescued;
 
 	/* of this round */
-	double		kicked, last;
+	struct span	span;
 	int		busy[MAX_BUSY], nr_busy, nr_pool, max_busy, max_pool;
+	int		nr_rescues;
 };
 
 /* Between its writeback_start and its writeback_pages_written a thread writes. */
@@ -1212,10 +1243,7 @@ static void threads_seen(const struct event *e, void *arg)
 	bool pool = !strncmp(e->comm, "pdflush/", 8);
 	int i;
 
-	if (!strcmp(e->name, "tracing_mark_write"))
-		t->kicked = e->ms;
-	if (!strcmp(e->name, "block_rq_complete"))
-		t->last = e->ms;
+	span_seen(e, &t->span);
 	for (i = 0; i < t->nr_busy && t->busy[i] != e->pid; i++)
 		;
 	if (!strcmp(e->name, "writeback_start") && i == t->nr_busy &&
@@ -1223,6 +1251,9 @@ static void threads_seen(const struct event *e, void *arg)
 		t->busy[t->nr_busy++] = e->pid;
 		t->nr_pool += pool;
 	}
+	if (!strcmp(e->name, "writeback_pages_written") &&
+	    !strncmp(e->comm, "kworker/R-", 10))
+		t->nr_rescues++;
 	if (!strcmp(e->name, "writeback_pages_written") && i < t->nr_busy) {
 		t->busy[i] = t->busy[--t->nr_busy];
 		t->nr_pool -= pool;
@@ -1285,13 +1316,16 @@ static void threads_run(int w, int round, void *arg)
 	by_flusher = sum_counter(t->nr, "flusher_pages");
 	handoffs = pool_counter("handoffs");
 	created = pool_counter("created");
-	t->nr_busy = t->nr_pool = t->max_busy = t->max_pool = 0;
+	t->nr_busy = 0;
+	t->nr_pool = 0;
+	t->max_busy = 0;
+	t->max_pool = 0;
+	t->nr_rescues = 0;
 	trace_on(events);
-	put(TRACEFS "trace_marker", "kick\n");
-	kick();
+	marked_kick();
 	wait_clean(devices, t->nr, 20);
 	trace_off(threads_seen, t);
-	t->time->value[w][round] = t->last - t->kicked;
+	t->time->value[w][round] = t->span.last - t->span.kicked;
 	t->writers->value[w][round] = t->max_busy;
 	t->pool->value[w][round] = t->max_pool;
 	handoffs = pool_counter("handoffs") - handoffs;
@@ -1299,7 +1333,9 @@ static void threads_run(int w, int round, void *arg)
 	t->created->value[w][round] = pool_counter("created") - created;
 	by_pdflush = sum_counter(t->nr, "pdflush_pages") - by_pdflush;
 	by_flusher = sum_counter(t->nr, "flusher_pages") - by_flusher;
-	t->rescued->value[w][round] = after_rescue(t->nr);
+	t->rescued->value[w][round] = t->nr_rescues;
+	if (after_rescue(t->nr) > t->nr_rescues)
+		problem("%s: kicks are left over, and not by the rescuer", way->name);
 	/* who was handed off is the flusher's */
 	if (way->pdflush ? !by_pdflush || (by_flusher && !handoffs) : by_pdflush || !by_flusher)
 		problem("%s: pdflush wrote %.0f pages, the flusher %.0f",
@@ -1319,7 +1355,7 @@ static void threads(const char *title, const struct way *ways, int nr_ways,
 	t.pool = add_row(&t.table, "of these pdflush's");
 	t.handoffs = add_row(&t.table, "hand-offs to the flusher");
 	t.created = add_row(&t.table, "pool threads that were created");
-	t.rescued = add_row(&t.table, "devices the rescuer wrote");
+	t.rescued = add_row(&t.table, "rounds of the rescuer");
 	take_turns(&t.table, true, threads_run, &t);
 	print_table(&t.table);
 }
@@ -1417,7 +1453,8 @@ static void switch_run(int w, int round, void *arg)
 	if (pthread_create(&thread, NULL, writer_thread, &writer))
 		fail("thread");
 	sleep_ms(300);
-	writer.longest = writer.written = 0;
+	writer.longest = 0;
+	writer.written = 0;
 	start = now_ms();
 	for (i = 0; i < SWITCHES; i++) {
 		/* without a switch the same calls, to the same value */
@@ -1443,7 +1480,8 @@ static void part_switch(void)
 {
 	struct switching s = {
 		.table = {
-			.title = "a device of 64 MB/s with a writer, ext4, 32 MB of dirty data allowed",
+			.title = "a device of 64 MB/s with a writer, ext4, "
+				 "32 MB of dirty data allowed",
 			.ways = switch_ways, .nr_ways = 2,
 		},
 	};
