@@ -10,6 +10,9 @@ CACHE=${PDFLUSH_CACHE:-$REPO/.cache}
 PATCHES=${PDFLUSH_PATCHES:-$REPO/patches}
 PRIMARY_SERIES=${PDFLUSH_SERIES:-$REPO/series}
 
+# Where Debian is, if the machine's own apt does not say.
+ARCHIVE=deb.debian.org
+
 # The kernels there is a series for; the first is the primary one.
 BASES='6.12 6.1 7.3'
 PRIMARY=${BASES%% *}
@@ -461,7 +464,7 @@ archive_uri() {
 	# shellcheck disable=SC2016 # apt's variables
 	uri=$(apt-get indextargets --format '$(REPO_URI)' 2>/dev/null | sed 's,/*$,,' | sort -u |
 		grep -E "^(https?|file)://[^@]*/$1\$" | head -n 1 || :)
-	say "${uri:-http://deb.debian.org/$1}"
+	say "${uri:-http://$ARCHIVE/$1}"
 }
 
 # update_lists: asks every suite.  SUITES_READ are those that answered, SUITES_GONE
