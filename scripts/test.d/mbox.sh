@@ -44,7 +44,7 @@ whole_series() {
 }
 
 # by git am in another tree, against quilt
-same_files() {
+same_files_by_am() {
 	small_tree "$SRC" "$TMP/am"
 	as_sender git -C "$TMP/am" init -q && as_sender git -C "$TMP/am" add -A -f &&
 		as_sender git -C "$TMP/am" commit -q -m base &&
@@ -191,7 +191,7 @@ part_mbox() {
 	check "a repository to try it with" make_own
 	OWN=$TMP/own
 	check "the whole series" whole_series
-	check "git am gives the files of the series" same_files
+	check "git am gives the files of the series" same_files_by_am
 	check "the cover letter: subject, base, diffstat" cover_good "$TMP/all"
 	check "every mail: from, sign-off, thread, recipients, date" mails_good "$TMP/all"
 	check "broken mails turn the checks red" broken_mails_are_found

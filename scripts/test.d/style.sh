@@ -113,6 +113,15 @@ shellcheck_all() {
 	(cd "$REPO" && shellcheck $(shell_scripts))
 }
 
+# the parts are sourced together: a second function of a name replaces the first
+names_unique() {
+	local twice
+
+	twice=$(grep -hoE '^[a-z_0-9]+\(\)' "$REPO/scripts/test" "$REPO/scripts/lib.sh" "$REPO"/scripts/test.d/*.sh |
+		LC_ALL=C sort | uniq -d)
+	[ -z "$twice" ] || { say "defined twice: ${twice//$'\n'/ }"; return 1; }
+}
+
 # our own text: no word the kernel's spelling list knows as wrong
 codespell_all() {
 	(cd "$REPO" && git ls-files -z -- README* docs scripts kconfig kunit series .ci | xargs -0 codespell -L iput)
@@ -196,6 +205,7 @@ part_style() {
 	new_tmp
 	if [ -z "$ON" ]; then
 		check "shellcheck" shellcheck_all
+		check "one function of each name" names_unique
 		check "codespell" codespell_all
 		check "SPDX line in every file" spdx_everywhere
 	fi
