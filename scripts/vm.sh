@@ -64,6 +64,7 @@ guest_image() {
 	mkdir -p "$root/etc"
 	printf 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$root/etc/passwd"
 	[ ! -f "$TMP/only" ] || cp "$TMP/only" "$root/only"
+	[ ! -d "$TMP/programs" ] || cp -r "$TMP/programs" "$root/programs"
 	[ ! -f "$TMP/blank.gz" ] || cp "$TMP/blank.gz" "$root/blank.gz"
 	INITRD=$TMP/initrd
 	(cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$INITRD"

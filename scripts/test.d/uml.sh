@@ -53,4 +53,5 @@ part_uml() {
 	boot run_uml checks 600
 	two_cpus "guest checks" "$TMP/kernel.log"
 	boot run_uml boot 180 pdflush=on
+	if guest_programs; then boot run_uml selftests 600; else not_ok "selftests build"; fi
 }

@@ -3,8 +3,8 @@
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
 # scripts/test vm: scripts/guest/checks in a patched kernel with lockdep and the
-# object debugging on; then a second, short boot with pdflush=on.  A complaint
-# of the kernel's is a failure.
+# object debugging on; a short boot with pdflush=on; the kernel's selftests.  A
+# complaint of the kernel's is a failure.
 
 # shellcheck source=scripts/vm.sh
 . "$REPO/scripts/vm.sh"
@@ -48,6 +48,16 @@ boot() {
 	fi
 }
 
+# guest_programs: /programs in the image, the selftests of the patched tree, and its pdflushstat.
+guest_programs() {
+	local selftests=$TREE/tools/testing/selftests/pdflush
+
+	mkdir -p "$TMP/programs"
+	run_logged make -C "$selftests" OUTPUT="$TMP/programs" LDFLAGS=-static || return 1
+	run_logged make -C "$TREE/tools/pdflush" O="$TMP/programs/" LDFLAGS=-static || return 1
+	strip "$TMP"/programs/*_test "$TMP/programs/pdflushstat"
+}
+
 part_vm() {
 	CURRENT='vm: patched kernel'
 	work_tree main -1 || { not_ok "patched tree"; return; }
@@ -61,4 +71,5 @@ part_vm() {
 	vm_images
 	boot run_guest checks 600
 	boot run_guest boot 180 pdflush=on
+	if guest_programs; then boot run_guest selftests 600; else not_ok "selftests build"; fi
 }

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # CURRENT is for the progress line
+#
+# scripts/test docs: "make htmldocs" of the pages that the series adds or changes, and
+# of those beside them, says nothing about ours.
+
+DOC_DIRS='mm admin-guide/mm admin-guide/sysctl'
+
+need_docs() {
+	need sphinx-build:python3-sphinx make:make perl:perl
+}
+
+# pages_good DIRECTORY: Debian's sphinx, whatever else is first in the path
+pages_good() {
+	local out=$1 page
+
+	env PATH="/usr/bin:$PATH" make -C "$TREE" O="$out" SPHINXDIRS="$DOC_DIRS" htmldocs >"$out.said" 2>&1 ||
+		{ cat "$out.said"; return 1; }
+	cat "$out.said"
+	for page in mm/pdflush admin-guide/mm/pdflush admin-guide/sysctl/vm; do
+		[ -s "$out/Documentation/output/$page.html" ] || { say "no $page.html"; return 1; }
+	done
+	! grep -E '(pdflush|sysctl/vm)\.rst.*(WARNING|ERROR|CRITICAL)' "$out.said" || return 1
+	grep -q max_writeback_pages "$out/Documentation/output/admin-guide/sysctl/vm.html" ||
+		{ say "vm.html lacks what the series adds"; return 1; }
+}
+
+pages_can_fail() {
+	local page=$TREE/Documentation/mm/pdflush.rst rc=0
+
+	cp -p "$page" "$TMP/page"
+	printf '\n* an `open quote\n' >>"$page"
+	! pages_good "$1" || { say "a broken page goes unnoticed"; rc=1; }
+	cp -p "$TMP/page" "$page"
+	return "$rc"
+}
+
+part_docs() {
+	CURRENT='docs: patched tree'
+	work_tree main -1 || { not_ok "patched tree"; return; }
+	new_tmp
+	mkdir "$TMP/out"
+	check "htmldocs: nothing to say of our pages" pages_good "$TMP/out"
+	check "htmldocs: a broken page is noticed" pages_can_fail "$TMP/out"
+}

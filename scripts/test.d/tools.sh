@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # CURRENT is for the progress line
+#
+# scripts/test tools: what the series adds for user space is built and installed as
+# anybody would do it, and pdflushstat reports right on made-up trees.
+
+need_tools() {
+	need gcc:gcc make:make python3:python3 mandoc:mandoc groff:groff-base
+}
+
+pdflushstat_builds() {
+	make -C "$TREE/tools/pdflush" O="$1/" CFLAGS='-O2 -Werror' &&
+		make -C "$TREE/tools/pdflush" O="$1/" DESTDIR="$1/root" prefix=/usr install &&
+		"$1/root/usr/bin/pdflushstat" --version && [ -s "$1/root/usr/share/man/man8/pdflushstat.8" ]
+}
+
+# two formatters, and neither has anything to say
+man_page_good() {
+	local said
+
+	said=$(groff -man -Tutf8 -ww -z "$1" 2>&1)
+	said+=$(mandoc -Tlint -Wwarning "$1" 2>&1)
+	[ -z "$said" ] || { say "$said"; return 1; }
+}
+
+# its own options are in it
+man_page_complete() {
+	local option
+
+	"$1/pdflushstat" --help >"$1/help" || return 1
+	while read -r option; do
+		sed 's/\\-/-/g' "$2" | grep -qE -e "(Fl|Fl Fl|Fl -)[ -]*${option#--}\b" ||
+			{ say "the man page lacks $option"; return 1; }
+	done < <(grep -oE -e '--[a-z]+' "$1/help" | sort -u)
+	[ -s "$1/help" ]
+}
+
+selftests_build() {
+	local dir=$TREE/tools/testing/selftests/pdflush programs
+
+	make -C "$dir" OUTPUT="$1" CFLAGS='-O2 -Wall -Wextra -Werror' LDFLAGS=-static || return 1
+	programs=$(find "$1" -maxdepth 1 -type f -perm /111 -name '*_test' | wc -l)
+	[ "$programs" -gt 0 ] && [ "$programs" -eq "$(find "$dir" -name '*_test.c' | wc -l)" ] ||
+		{ say "$programs programs"; return 1; }
+}
+
+part_tools() {
+	CURRENT='tools: patched tree'
+	work_tree main -1 || { not_ok "patched tree"; return; }
+	new_tmp
+	mkdir "$TMP/stat" "$TMP/fake" "$TMP/selftests"
+	check "pdflushstat: builds, installs" pdflushstat_builds "$TMP/stat"
+	check "pdflushstat: reports" "$REPO/scripts/test.d/pdflushstat" "$TMP/stat/pdflushstat" "$TMP/fake"
+	check "pdflushstat: man page formats" man_page_good "$TREE/tools/pdflush/pdflushstat.8"
+	check "pdflushstat: man page has every option" man_page_complete "$TMP/stat" "$TREE/tools/pdflush/pdflushstat.8"
+	check "selftests: build" selftests_build "$TMP/selftests"
+}
