@@ -17,15 +17,22 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+
+/* Linux 6.5, and so later than many a libc */
+#ifndef SYS_cachestat
+#define SYS_cachestat	451
+#endif
 
 #define CONFIGFS	"/sys/kernel/config/nullb/"
 #define DEBUGFS		"/sys/kernel/debug/"
@@ -47,18 +54,22 @@
 #define WB_WRITEBACK_RUNNING	0x2
 #define WB_START_ALL		0x8
 
-/* Who writes, and within what bounds; max_active 0 is the kernel's default. */
+/*
+ * Who writes, and within what bounds; max_active 0 is the kernel's default, and
+ * slice 0 the flusher's rule.
+ */
 struct way {
 	const char	*name;
 	bool		pdflush;
 	int		max_active;
 	int		min;
 	int		max;
+	int		slice;		/* vm.max_writeback_pages */
 };
 
 static const struct way F_AND_P[] = {
-	{ "F", false, 0, 2, 8 },
-	{ "P", true, 0, 2, 8 },
+	{ "F", false, 0, 2, 8, 0 },
+	{ "P", true, 0, 2, 8, 0 },
 };
 
 struct row {
@@ -498,6 +509,7 @@ static void choose(const struct way *way, const struct device *devs, int nr)
 	put(VM "nr_pdflush_threads_min", "1\n");
 	put(VM "nr_pdflush_threads_max", "%d\n", way->max);
 	put(VM "nr_pdflush_threads_min", "%d\n", way->min);
+	put(VM "max_writeback_pages", "%d\n", way->slice);
 	put(MAX_ACTIVE, "%ld\n", way->max_active ? way->max_active : default_max_active);
 	for (i = 0; i < nr; i++) {
 		path = path_of("/sys/class/bdi/%s/pdflush", devs[i].bdi);
@@ -889,6 +901,210 @@ static void part_locality(void)
 		 small_extents);
 }
 
+/* ---- part slice ---- */
+
+#define SLICE_FILES	4
+#define SLICE_MB	48
+#define SLICE_MBPS	100
+
+static const struct way slice_ways[] = {
+	{ "F", false, 0, 2, 8, 0 },
+	{ "P", true, 0, 2, 8, 0 },
+	{ "P slice=4096", true, 0, 2, 8, 4096 },
+	{ "P slice=1024", true, 0, 2, 8, 1024 },
+	{ "P slice=256", true, 0, 2, 8, 256 },
+};
+
+struct slice {
+	struct table	table;
+	struct row	*small, *all, *requests, *size, *extents_row;
+};
+
+/* Pages of the file that are not on the device yet */
+static unsigned long long unwritten(int fd)
+{
+	struct {
+		unsigned long long off, len;
+	} range = { 0, 0 };
+	struct {
+		unsigned long long cache, dirty, writeback, evicted, recent;
+	} stat;
+
+	if (syscall(SYS_cachestat, fd, &range, &stat, 0))
+		fail("cachestat");
+	return stat.dirty + stat.writeback;
+}
+
+static const char *slice_path(int i)
+{
+	return path_of("/mnt/large%d", i);
+}
+
+/* Large files, then a small one: until when does that wait for the others? */
+static void slice_run(int w, int round, void *arg)
+{
+	const struct null_params params = { blank_mb, true, 0, 64, SLICE_MBPS };
+	struct slice *s = arg;
+	const struct way *way = &s->table.ways[w];
+	long by_pdflush, by_flusher;
+	struct io first, clean;
+	struct device dev;
+	double start, sum;
+	const char *path;
+	int fd, i, j;
+
+	null_create(&dev, "one", &params);
+	choose(way, &dev, 1);
+	mount_blank(&dev, "commit=3000");
+	for (i = 0; i < SLICE_FILES; i++) {
+		path = slice_path(i);
+		fd = create(path);
+		for (j = 0; j < SLICE_MB; j++)
+			write_at(fd, chunk, MB, (off_t)j * MB);
+		close(fd);
+	}
+	fd = create("/mnt/small");
+	write_at(fd, page, PAGE, 0);
+	if (!unwritten(fd))
+		problem("%s: the small file is not dirty", way->name);
+	first = device_io(&dev);
+	by_pdflush = bdi_counter(&dev, "pdflush_pages");
+	by_flusher = bdi_counter(&dev, "flusher_pages");
+	start = now_ms();
+	kick();
+	while (unwritten(fd) && now_ms() - start < 60 * 1000)
+		sleep_ms(2);
+	s->small->value[w][round] = now_ms() - start;
+	wait_clean(&dev, 1, 20);
+	s->all->value[w][round] = now_ms() - start;
+	clean = device_io(&dev);
+	check_who(way, &dev, by_pdflush, by_flusher);
+	s->requests->value[w][round] = clean.requests - first.requests;
+	s->size->value[w][round] = (clean.sectors - first.sectors) / 2.0 /
+				   (clean.requests - first.requests);
+	close(fd);
+	sync_mnt();
+	sum = 0;
+	for (i = 0; i < SLICE_FILES; i++) {
+		path = slice_path(i);
+		sum += extents(path);
+	}
+	s->extents_row->value[w][round] = sum;
+	if (umount("/mnt"))
+		fail("umount");
+	null_destroy(&dev);
+}
+
+static void part_slice(void)
+{
+	const struct null_params params = { blank_mb, true, 0, 64, SLICE_MBPS };
+	struct slice s = {
+		.table = {
+			.title = "4 files of 48 MB, then one of 4 kB, at 100 MB/s",
+			.ways = slice_ways, .nr_ways = 5,
+		},
+	};
+
+	quiet();
+	print_raw(&params);
+	s.small = add_row(&s.table, "until the small file is written, ms");
+	s.all = add_row(&s.table, "until all are, ms");
+	s.requests = add_row(&s.table, "write requests");
+	s.size = add_row(&s.table, "mean size of these, kB");
+	s.extents_row = add_row(&s.table, "extents of the large files");
+	take_turns(&s.table, true, slice_run, &s);
+	print_table(&s.table);
+}
+
+/* ---- part mapped ---- */
+
+#define MAPPED_MB	64
+#define MAPPED_MS	4000
+
+/* Here the last number is not a slice but the age of old data, in centiseconds. */
+static const struct way mapped_ways[] = {
+	{ "F 1 s", false, 0, 2, 8, 100 },
+	{ "P 1 s", true, 0, 2, 8, 100 },
+	{ "F never", false, 0, 2, 8, 360000 },
+	{ "P never", true, 0, 2, 8, 360000 },
+};
+
+struct mapped {
+	struct table	table;
+	struct row	*stores, *written, *unmap, *left;
+};
+
+/*
+ * A mapped file that is changed all the time, at random: what periodic writeback
+ * costs it, and what the last unmap leaves behind.
+ */
+static void mapped_run(int w, int round, void *arg)
+{
+	const struct null_params params = { blank_mb, true, 0, 64, 0 };
+	struct mapped *m = arg;
+	struct way way = m->table.ways[w];
+	int age = way.slice, fd, i;
+	unsigned int state = 1;
+	unsigned long stores = 0;
+	struct io first, last;
+	struct device dev;
+	double start;
+	char *map;
+
+	way.slice = 0;
+	null_create(&dev, "one", &params);
+	choose(&way, &dev, 1);
+	mount_blank(&dev, "commit=3000");
+	fd = create("/mnt/large");
+	for (i = 0; i < MAPPED_MB; i++)
+		write_at(fd, chunk, MB, (off_t)i * MB);
+	sync_mnt();
+	map = mmap(NULL, MAPPED_MB * MB, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (map == MAP_FAILED)
+		fail("mmap");
+	limits(1000, 1500, age);
+	set_interval(50);
+	first = device_io(&dev);
+	start = now_ms();
+	while (now_ms() - start < MAPPED_MS) {
+		for (i = 0; i < 100; i++)
+			map[(size_t)PAGE * (next_random(&state) % (MAPPED_MB * MB / PAGE))]++;
+		stores += i;
+	}
+	last = device_io(&dev);
+	m->stores->value[w][round] = stores / (MAPPED_MS / 1000.0);
+	m->written->value[w][round] = (last.sectors - first.sectors) / 2048.0;
+	start = now_ms();
+	if (munmap(map, MAPPED_MB * MB))
+		fail("munmap");
+	m->unmap->value[w][round] = now_ms() - start;
+	m->left->value[w][round] = unwritten(fd) * PAGE / MB;
+	close(fd);
+	quiet();
+	sync_mnt();
+	if (umount("/mnt"))
+		fail("umount");
+	null_destroy(&dev);
+}
+
+static void part_mapped(void)
+{
+	struct mapped m = {
+		.table = {
+			.title = "a mapped file of 64 MB, random stores for 4 s; data is old after",
+			.ways = mapped_ways, .nr_ways = 4,
+		},
+	};
+
+	quiet();
+	m.stores = add_row(&m.table, "stores per second");
+	m.written = add_row(&m.table, "MB written meanwhile");
+	m.unmap = add_row(&m.table, "munmap, ms");
+	m.left = add_row(&m.table, "MB not written at the unmap");
+	take_turns(&m.table, true, mapped_run, &m);
+	print_table(&m.table);
+}
+
 /* ---- part stream ---- */
 
 #define STREAM_MB	160
@@ -1140,10 +1356,10 @@ static void part_wakeups(void)
 #define HANG_MS		6000
 
 static const struct way hung_ways[] = {
-	{ "F", false, 0, 2, 8 },
-	{ "F max_active=2", false, 2, 2, 8 },
-	{ "F max_active=1", false, 1, 2, 8 },
-	{ "P max=2", true, 0, 2, 2 },
+	{ "F", false, 0, 2, 8, 0 },
+	{ "F max_active=2", false, 2, 2, 8, 0 },
+	{ "F max_active=1", false, 1, 2, 8, 0 },
+	{ "P max=2", true, 0, 2, 2, 0 },
 };
 
 struct hung {
@@ -1209,17 +1425,17 @@ static void part_hung(void)
 /* ---- parts threads and burst ---- */
 
 static const struct way threads_ways[] = {
-	{ "F", false, 0, 2, 8 },
-	{ "F max_active=8", false, 8, 2, 8 },
-	{ "P max=8", true, 0, 2, 8 },
-	{ "P max=32", true, 0, 2, 32 },
-	{ "P min=max=32", true, 0, 32, 32 },
+	{ "F", false, 0, 2, 8, 0 },
+	{ "F max_active=8", false, 8, 2, 8, 0 },
+	{ "P max=8", true, 0, 2, 8, 0 },
+	{ "P max=32", true, 0, 2, 32, 0 },
+	{ "P min=max=32", true, 0, 32, 32, 0 },
 };
 
 static const struct way burst_ways[] = {
-	{ "F", false, 0, 2, 8 },
-	{ "P min=2", true, 0, 2, 8 },
-	{ "P min=8", true, 0, 8, 8 },
+	{ "F", false, 0, 2, 8, 0 },
+	{ "P min=2", true, 0, 2, 8, 0 },
+	{ "P min=8", true, 0, 8, 8, 0 },
 };
 
 #define MAX_BUSY	256
@@ -1394,8 +1610,8 @@ static void part_burst(void)
 #define SWITCHES	100
 
 static const struct way switch_ways[] = {
-	{ "no switches", true, 0, 2, 8 },
-	{ "200 switches", true, 0, 2, 8 },
+	{ "no switches", true, 0, 2, 8, 0 },
+	{ "200 switches", true, 0, 2, 8, 0 },
 };
 
 struct writer {
@@ -1573,6 +1789,8 @@ static const struct {
 	void		(*run)(void);
 } parts[] = {
 	{ "locality",	part_locality },
+	{ "slice",	part_slice },
+	{ "mapped",	part_mapped },
 	{ "stream",	part_stream },
 	{ "wakeups",	part_wakeups },
 	{ "hung",	part_hung },
