@@ -15,8 +15,17 @@ need_vm_tools() {
 	need qemu-system-x86_64:qemu-system-x86 /usr/share/qemu/qboot.rom:qemu-system-data
 }
 
+need_filesystem_tools() {
+	need mkfs.vfat:dosfstools mkfs.xfs:xfsprogs
+}
+
 mke2fs() {
-	PATH=$PATH:/usr/sbin:/sbin command mke2fs "$@"
+	make_fs mke2fs "$@"
+}
+
+# make_fs COMMAND...: with the directories that only root's PATH has
+make_fs() {
+	PATH=$PATH:/usr/sbin:/sbin command "$@"
 }
 
 # build_vm_kernel FRAGMENT...: KERNEL becomes the bzImage of TREE, with
@@ -50,14 +59,18 @@ guest_kernel_key() {
 	{ cat "$TREE.state" "$@"; gcc --version; } | sha256sum | cut -c 1-64
 }
 
+guest_tool() {
+	mkdir -p "$TMP/root/bin"
+	gcc -static -O2 -Wall -Wextra -Werror -o "$TMP/root/bin/vmtool" "$REPO/scripts/guest/vmtool.c" ||
+		die "cannot build scripts/guest/vmtool.c"
+}
+
 # guest_image SCRIPT...: INITRD, with busybox, our tool and the scripts.
 guest_image() {
 	local root=$TMP/root f
 
-	mkdir -p "$root/bin"
+	guest_tool
 	cp "$(command -v busybox)" "$root/bin/busybox"
-	gcc -static -O2 -Wall -Wextra -Werror -o "$root/bin/vmtool" "$REPO/scripts/guest/vmtool.c" ||
-		die "cannot build scripts/guest/vmtool.c"
 	for f in init lib "$@"; do cp "$REPO/scripts/guest/$f" "$root/$f"; done
 	chmod 755 "$root/init"
 	cp "$TMP/manifest" "$root/manifest"
@@ -65,7 +78,7 @@ guest_image() {
 	printf 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$root/etc/passwd"
 	[ ! -f "$TMP/only" ] || cp "$TMP/only" "$root/only"
 	[ ! -d "$TMP/programs" ] || cp -r "$TMP/programs" "$root/programs"
-	[ ! -f "$TMP/blank.gz" ] || cp "$TMP/blank.gz" "$root/blank.gz"
+	for f in "$TMP"/*.gz "$TMP"/*.packed; do [ ! -f "$f" ] || cp "$f" "$root/"; done
 	INITRD=$TMP/initrd
 	(cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$INITRD"
 }
@@ -74,6 +87,27 @@ guest_image() {
 blank_disk() {
 	mke2fs -q -t ext4 -F -E lazy_itable_init=0,lazy_journal_init=0,nodiscard \
 		-O ^metadata_csum_seed "$1" "$2M" </dev/null >>"$LOG" 2>&1 || die "cannot make a disk image of $2 MB (see $LOG)"
+}
+
+# fs_image NAME: NAME.packed, a small fresh filesystem for a disk in the guest's
+# memory.  mkfs.xfs makes one of less than 300 MB if told that it need not be
+# supported; old ones do not ask.
+fs_image() {
+	local image=$TMP/$1.img
+
+	rm -f "$image" "$TMP/$1.packed"
+	case $1 in
+	ext4) blank_disk "$image" 32 ;;
+	large) blank_disk "$image" 192 ;;
+	*) truncate -s 32M "$image" ;;
+	esac
+	case $1 in
+	ext2) make_fs mke2fs -q -t ext2 -F -E nodiscard "$image" ;;
+	vfat) make_fs mkfs.vfat -F 16 "$image" ;;
+	xfs) make_fs mkfs.xfs -q -f --unsupported "$image" || make_fs mkfs.xfs -q -f "$image" ;;
+	esac </dev/null >>"$LOG" 2>&1 &&
+		"$TMP/root/bin/vmtool" pack "$image" "$TMP/$1.packed" && rm "$image" ||
+		die "cannot make a filesystem: $1 (see $LOG)"
 }
 
 # source_disk STAGE: its files and their checksums, as seen on this side.
@@ -95,6 +129,14 @@ vm_images() {
 	blank_disk "$TMP/two.img" 100
 	blank_disk "$TMP/small.img" 128
 	gzip -1 <"$TMP/small.img" >"$TMP/blank.gz"
+}
+
+# vm_filesystems: images for scripts/guest/paths
+vm_filesystems() {
+	local name
+
+	guest_tool
+	for name in ext2 ext4 large vfat xfs; do fs_image $name; done
 }
 
 # run_guest SCRIPT SECONDS [KERNEL_ARGUMENT...]: boots, shows what the guest

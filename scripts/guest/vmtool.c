@@ -8,13 +8,28 @@
  *   vmtool flip FILE COUNT MS   write 0, 1, 0, 1, ... to FILE, COUNT times
  *   vmtool syncfs PATH          syncfs(2)
  *   vmtool fsync FILE           fsync(2)
+ *   vmtool scribble FILE KB NAME
+ *                               write this much of NAME, again and again
+ *   vmtool holds FILE KB NAME   is that what is in it, all of it?
+ *   vmtool pack FROM TO         what is not zero in an image (on the host)
+ *   vmtool unpack FROM TO       the image, on a new disk
+ *   vmtool copy FROM TO SKIP    the disk FROM, from SKIP MB on, to a new disk
+ *   vmtool partition DISK MB    partition 1, from MB on
+ *   vmtool extent FILE          where its first extent is: "SECTOR LENGTH"
+ *   vmtool errors FILE WROTE GO overwrite FILE, create WROTE, wait for GO, and
+ *                               print what fsync(2) says: twice of each of two
+ *                               descriptors, then of one opened afterwards
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/blkpg.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -131,6 +146,215 @@ static int sync_path(const char *path, int (*call)(int))
 	return 0;
 }
 
+#define MB (1024 * 1024)
+#define BLOCK 4096	/* what zeros are looked for in */
+
+static int failed(const char *what)
+{
+	fprintf(stderr, "vmtool: %s: %s\n", what, strerror(errno));
+	return 1;
+}
+
+/* Fills BUF but at the end of the file; how much it got, or -1. */
+static ssize_t read_full(int fd, char *buf, size_t size)
+{
+	size_t got = 0;
+
+	while (got < size) {
+		ssize_t n = read(fd, buf + got, size - got);
+
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		got += n;
+	}
+	return got;
+}
+
+static int is_zero(const char *block)
+{
+	return block[0] == 0 && memcmp(block, block + 1, BLOCK - 1) == 0;
+}
+
+static int write_full(int fd, const void *buf, size_t size)
+{
+	return write(fd, buf, size) == (ssize_t)size ? 0 : 1;
+}
+
+/* In a packed image before what stands at this position */
+struct run {
+	unsigned long long pos, size;
+};
+
+/* What is not zero, to its place, or as runs. */
+static int write_runs(int fd, const char *buf, size_t size, off_t pos, int pack)
+{
+	size_t begin, end;
+
+	for (begin = 0; begin < size; begin = end + BLOCK) {
+		for (end = begin; end < size && !is_zero(buf + end);)
+			end += BLOCK;
+		struct run run = { .pos = pos + begin, .size = end - begin };
+
+		if (run.size == 0)
+			continue;
+		if (pack ? write_full(fd, &run, sizeof(run)) ||
+			   write_full(fd, buf + begin, run.size) :
+			   pwrite(fd, buf + begin, run.size, run.pos) !=
+			   (ssize_t)run.size)
+			return 1;
+	}
+	return 0;
+}
+
+static char *aligned_buffer(void)
+{
+	void *buf;
+
+	if (posix_memalign(&buf, BLOCK, MB) != 0)
+		exit(1);
+	return buf;
+}
+
+/* Disks past the page cache: what is on them. */
+static int copy(const char *from, const char *to, long skip, int pack)
+{
+	int in = open(from, O_RDONLY | (pack ? 0 : O_DIRECT));
+	int out = open(to, O_WRONLY | (pack ? O_CREAT : O_DIRECT), 0666);
+	char *buf = aligned_buffer();
+	off_t pos = 0;
+	ssize_t n;
+
+	if (in < 0 || lseek(in, skip * MB, SEEK_SET) < 0)
+		return failed(from);
+	if (out < 0)
+		return failed(to);
+	while ((n = read_full(in, buf, MB)) > 0) {
+		if (n % BLOCK != 0) {
+			errno = EINVAL;
+			return failed(from);
+		}
+		if (write_runs(out, buf, n, pos, pack) != 0)
+			return failed(to);
+		pos += n;
+	}
+	return n < 0 ? failed(from) : 0;
+}
+
+static int unpack(const char *from, const char *to)
+{
+	int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_DIRECT);
+	char *buf = aligned_buffer();
+	struct run run;
+
+	if (in < 0)
+		return failed(from);
+	if (out < 0)
+		return failed(to);
+	while (read_full(in, (char *)&run, sizeof(run)) == sizeof(run)) {
+		if (run.size > MB ||
+		    read_full(in, buf, run.size) != (ssize_t)run.size)
+			return failed(from);
+		if (pwrite(out, buf, run.size, run.pos) != (ssize_t)run.size)
+			return failed(to);
+	}
+	return 0;
+}
+
+/* Writes, or compares, KB of NAME and a newline, again and again. */
+static int pattern(const char *path, long kb, const char *name, int compare)
+{
+	static char want[64 * 1024], got[64 * 1024];
+	int fd = open(path, compare ? O_RDONLY : O_WRONLY | O_CREAT | O_TRUNC, 0666);
+	size_t len = strlen(name), i, size, at = 0;
+	long left;
+
+	if (fd < 0)
+		return failed(path);
+	for (left = kb * 1024; left > 0; left -= size) {
+		size = left < (long)sizeof(want) ? (size_t)left : sizeof(want);
+		for (i = 0; i < size; i++, at = at == len ? 0 : at + 1)
+			want[i] = at == len ? '\n' : name[at];
+		if (!compare) {
+			if (write_full(fd, want, size) != 0)
+				return failed(path);
+		} else if (read_full(fd, got, size) != (ssize_t)size ||
+			   memcmp(got, want, size) != 0) {
+			return 1;
+		}
+	}
+	return compare && read(fd, got, 1) != 0;
+}
+
+static int partition(const char *disk, long start)
+{
+	int fd = open(disk, O_RDONLY);
+	unsigned long long size;
+	struct blkpg_partition part = { .pno = 1, .start = start * MB };
+	struct blkpg_ioctl_arg arg = {
+		.op = BLKPG_ADD_PARTITION,
+		.datalen = sizeof(part),
+		.data = &part,
+	};
+
+	if (fd < 0 || ioctl(fd, BLKGETSIZE64, &size) != 0)
+		return failed(disk);
+	part.length = size - part.start;
+	return ioctl(fd, BLKPG, &arg) == 0 ? 0 : failed(disk);
+}
+
+static int extent(const char *path)
+{
+	struct {
+		struct fiemap map;
+		struct fiemap_extent extent;
+	} arg = { .map = {
+		.fm_length = FIEMAP_MAX_OFFSET,
+		.fm_extent_count = 1,
+	} };
+	int fd = open(path, O_RDONLY);
+
+	if (fd < 0 || ioctl(fd, FS_IOC_FIEMAP, &arg) != 0)
+		return failed(path);
+	if (arg.map.fm_mapped_extents != 1 ||
+	    arg.extent.fe_flags & (FIEMAP_EXTENT_UNKNOWN | FIEMAP_EXTENT_UNWRITTEN)) {
+		errno = ENODATA;
+		return failed(path);
+	}
+	printf("%llu %llu\n", (unsigned long long)arg.extent.fe_physical / 512,
+	       (unsigned long long)arg.extent.fe_length / 512);
+	return 0;
+}
+
+static const char *fsync_result(int fd)
+{
+	if (fsync(fd) == 0)
+		return "0";
+	return errno == EIO ? "EIO" : strerror(errno);
+}
+
+static int errors(const char *path, const char *wrote, const char *go)
+{
+	static char buf[64 * 1024];
+	int a = open(path, O_RDWR), b = open(path, O_RDWR), c;
+	int i;
+
+	memset(buf, 'e', sizeof(buf));
+	if (a < 0 || b < 0 || pwrite(a, buf, sizeof(buf), 0) != sizeof(buf))
+		return failed(path);
+	close(open(wrote, O_WRONLY | O_CREAT, 0600));
+	while (access(go, F_OK) != 0)
+		usleep(50 * 1000);
+	for (i = 0; i < 2; i++) {
+		printf("%s ", fsync_result(a));
+		printf("%s ", fsync_result(b));
+	}
+	c = open(path, O_RDWR);
+	puts(fsync_result(c));
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -143,6 +367,22 @@ int main(int argc, char **argv)
 		return sync_path(argv[2], syncfs);
 	if (argc == 3 && strcmp(what, "fsync") == 0)
 		return sync_path(argv[2], fsync);
-	fprintf(stderr, "usage: vmtool table|flip|syncfs|fsync ...\n");
+	if (argc == 5 && strcmp(what, "scribble") == 0)
+		return pattern(argv[2], atol(argv[3]), argv[4], 0);
+	if (argc == 5 && strcmp(what, "holds") == 0)
+		return pattern(argv[2], atol(argv[3]), argv[4], 1);
+	if (argc == 4 && strcmp(what, "pack") == 0)
+		return copy(argv[2], argv[3], 0, 1);
+	if (argc == 4 && strcmp(what, "unpack") == 0)
+		return unpack(argv[2], argv[3]);
+	if (argc == 5 && strcmp(what, "copy") == 0)
+		return copy(argv[2], argv[3], atol(argv[4]), 0);
+	if (argc == 4 && strcmp(what, "partition") == 0)
+		return partition(argv[2], atol(argv[3]));
+	if (argc == 3 && strcmp(what, "extent") == 0)
+		return extent(argv[2]);
+	if (argc == 5 && strcmp(what, "errors") == 0)
+		return errors(argv[2], argv[3], argv[4]);
+	fprintf(stderr, "usage: vmtool COMMAND ..., see scripts/guest/vmtool.c\n");
 	return 2;
 }

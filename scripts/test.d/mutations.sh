@@ -79,7 +79,7 @@ vm_mutation() {
 	local name=$1 file=$2 want got
 
 	want=$(header "$file" Caught-by | sed -n 's/^vm //p')
-	build_vm_kernel "$REPO"/kconfig/{vm,debug,pdflush}.config ||
+	build_vm_kernel "$REPO"/kconfig/{vm,filesystems,debug,pdflush}.config ||
 		{ not_ok "$name ($(header "$file" Breaks))" "does not build; see $LOG"; return; }
 	new_tmp
 	say "$want" >"$TMP/only"

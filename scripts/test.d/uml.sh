@@ -3,7 +3,7 @@
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
 # scripts/test uml: on two CPUs of user-mode Linux, what the parts kunit and vm
-# do: the suites, and scripts/guest/checks.
+# do: the suites, and what scripts/guest has.
 
 # shellcheck source=scripts/test.d/vm.sh
 . "$REPO/scripts/test.d/vm.sh"
@@ -14,6 +14,7 @@
 
 need_uml() {
 	need_uml_tools
+	need_filesystem_tools
 }
 
 # two_cpus NAME KERNEL_LOG: without the second it would be what the other parts do.
@@ -42,7 +43,7 @@ part_uml() {
 	suites_on_two_cpus "$@"
 	[ "$#" -eq 0 ] || return 0
 	CURRENT='uml: kernel for the guest'
-	if build_uml_kernel "$REPO"/kconfig/{uml,debug,pdflush}.config; then
+	if build_uml_kernel "$REPO"/kconfig/{uml,filesystems,debug,pdflush}.config; then
 		ok "kernel for the guest, every option as asked"
 	else
 		not_ok "kernel for the guest"
@@ -54,4 +55,6 @@ part_uml() {
 	two_cpus "guest checks" "$TMP/kernel.log"
 	boot run_uml boot 180 pdflush=on
 	if guest_programs; then boot run_uml selftests 600; else not_ok "selftests build"; fi
+	vm_filesystems
+	boot run_uml paths 600
 }

@@ -3,14 +3,15 @@
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
 # scripts/test vm: scripts/guest/checks in a patched kernel with lockdep and the
-# object debugging on; a short boot with pdflush=on; the kernel's selftests.  A
-# complaint of the kernel's is a failure.
+# object debugging on; a short boot with pdflush=on; the kernel's selftests; and
+# scripts/guest/paths.  A complaint of the kernel's is a failure.
 
 # shellcheck source=scripts/vm.sh
 . "$REPO/scripts/vm.sh"
 
 need_vm() {
 	need_vm_tools
+	need_filesystem_tools
 }
 
 # The guest's verdicts become ours as they come.
@@ -61,7 +62,7 @@ guest_programs() {
 part_vm() {
 	CURRENT='vm: patched kernel'
 	work_tree main -1 || { not_ok "patched tree"; return; }
-	if build_vm_kernel "$REPO"/kconfig/{vm,debug,pdflush}.config; then
+	if build_vm_kernel "$REPO"/kconfig/{vm,filesystems,debug,pdflush}.config; then
 		ok "kernel for the guest, every option as asked"
 	else
 		not_ok "kernel for the guest"
@@ -72,4 +73,6 @@ part_vm() {
 	boot run_guest checks 600
 	boot run_guest boot 180 pdflush=on
 	if guest_programs; then boot run_guest selftests 600; else not_ok "selftests build"; fi
+	vm_filesystems
+	boot run_guest paths 600
 }
