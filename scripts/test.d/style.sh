@@ -202,6 +202,35 @@ defaults_agree() {
 	[ "$bad" = 0 ] || { say "$bad"; return 1; }
 }
 
+# docs/history.md names tests and breaks that there are
+# shellcheck disable=SC2016 # backquotes are markdown's
+history_names_exist() {
+	local page=$REPO/docs/history.md name file bad=0 n=0
+
+	while read -r name; do
+		case $name in
+		knobs.* | switch.* | tick.* | background.* | sync.* | error.* | thread.*)
+			file=$TREE/tools/testing/selftests/pdflush/${name%%.*}_test.c
+			grep -qsE "^TEST(_F|_F_TIMEOUT)?\((.*, )?${name#*.}[,)]" "$file" || { say "no selftest $name"; bad=1; }
+			;;
+		*)
+			grep -qE "KUNIT_CASE(_PARAM|_SLOW)?\(${name#*.}[,)]" "$TREE"/{fs,mm}/tests/*.c || { say "no KUnit case $name"; bad=1; }
+			;;
+		esac
+		n=$((n + 1))
+	done < <(grep -oE '`[a-z_]+\.[a-z][a-z0-9_]{2,}`' "$page" | tr -d '`' | grep -vE '^(vm\.|suite\.case|program\.case)' | sort -u)
+	while read -r name; do
+		[ -f "$REPO/kunit/mutations/$name.patch" ] || { say "no break $name"; bad=1; }
+		n=$((n + 1))
+	done < <(grep -oE '`? \([A-Za-z0-9]+(-[a-z0-9]+)+(, [A-Za-z0-9]+(-[a-z0-9]+)+)*\)' "$page" | tr -d '`() ' | tr ',' '\n' | sort -u)
+	while IFS= read -r name; do
+		grep -qF -e "\"$name\"" "$REPO"/scripts/guest/* || { say "no check of the guest: $name"; bad=1; }
+		n=$((n + 1))
+	done < <(sed -n 's/^| .* vm: \([a-z0-9][^|*;]*[^|*; ]\) |$/\1/p' "$page" | grep -vE '^(SysRq|laptop mode|no complaint of lockdep|.*(, |\().*)$')
+	[ "$n" -gt 100 ] || { say "only $n names found"; return 1; }
+	return "$bad"
+}
+
 part_style() {
 	local p
 
@@ -220,6 +249,7 @@ part_style() {
 	check "checkpatch notices a bad patch" checkpatch_can_fail
 	check "MAINTAINERS names every new file" maintainers_know
 	check "documented defaults are the code's" defaults_agree
+	[ -n "$ON" ] || check "docs/history.md names tests that there are" history_names_exist
 	kernel_doc_of "$SRC" | sed 's/:[0-9]*: /: /' | sort >"$TMP/doc.base"
 	kernel_doc_of "$TREE" | sed 's/:[0-9]*: /: /' | sort >"$TMP/doc"
 	nothing_new kernel-doc "$TMP/doc.base" "$TMP/doc"
