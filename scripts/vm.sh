@@ -83,6 +83,17 @@ guest_image() {
 	(cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$INITRD"
 }
 
+# guest_programs: /programs in the image, the selftests of the patched tree and its
+# pdflushstat.
+guest_programs() {
+	local selftests=$TREE/tools/testing/selftests/pdflush
+
+	mkdir -p "$TMP/programs"
+	run_logged make -C "$selftests" OUTPUT="$TMP/programs" LDFLAGS=-static || return 1
+	run_logged make -C "$TREE/tools/pdflush" O="$TMP/programs/" LDFLAGS=-static || return 1
+	strip "$TMP"/programs/*_test "$TMP/programs/pdflushstat"
+}
+
 # blank_disk FILE MEGABYTES: a fresh ext4 with nothing left for later.
 blank_disk() {
 	mke2fs -q -t ext4 -F -E lazy_itable_init=0,lazy_journal_init=0,nodiscard \

@@ -2,9 +2,9 @@
 /*
  * What the guest's shell scripts cannot do well themselves.
  *
- *   vmtool table BDI SECONDS [BUSY]
- *                               a line per second until the device is clean, or
- *                               not clean SECONDS after the file BUSY is gone
+ *   vmtool clean BDI SECONDS [BUSY]
+ *                               wait until the device is clean, or is not clean
+ *                               SECONDS after the file BUSY is gone
  *   vmtool flip FILE COUNT MS   write 0, 1, 0, 1, ... to FILE, COUNT times
  *   vmtool syncfs PATH          syncfs(2)
  *   vmtool fsync FILE           fsync(2)
@@ -63,19 +63,6 @@ static long now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-static void print_line(long seconds, const char *stats, const char *counters)
-{
-	const char *pool = DEBUGFS "pdflush/pool";
-
-	printf("# %5ld %9ld %9ld %7ld %4ld %6ld %7ld %8ld %10ld %10ld\n", seconds,
-	       number(stats, "BdiReclaimable"), number(stats, "BdiWriteback"),
-	       number(pool, "threads"), number(pool, "idle"),
-	       number(pool, "queued"), number(pool, "ticks"),
-	       number(pool, "handoffs"), number(counters, "pdflush_pages"),
-	       number(counters, "flusher_pages"));
-	fflush(stdout);
-}
-
 /* The kernel's page counts are per CPU and may be off by this much; lists are exact. */
 #define NOISE_KB 256
 
@@ -87,28 +74,23 @@ static int clean(const char *stats)
 	       number(stats, "b_more_io") == 0;
 }
 
-/* Prints "clean after N ms" or "not clean after N ms" last. */
-static int table(const char *bdi, long limit, const char *busy)
+/* Prints "clean after N ms" or "not clean after N ms". */
+static int await_clean(const char *bdi, long limit, const char *busy)
 {
-	char stats[128], counters[128];
-	long start = now_ms(), next = start, idle = start, t;
-	int done = 0;
+	char stats[128];
+	long idle = now_ms(), t;
+	int done;
 
 	snprintf(stats, sizeof(stats), DEBUGFS "bdi/%s/stats", bdi);
-	snprintf(counters, sizeof(counters), DEBUGFS "bdi/%s/pdflush", bdi);
 	if (number(stats, "BdiReclaimable") < 0) {
 		fprintf(stderr, "vmtool: cannot read %s\n", stats);
 		return 2;
 	}
-	puts("#     s  dirty kB writeb kB threads idle queued   ticks handoffs pg/pdflush pg/flusher");
-	for (t = start; ; t = now_ms()) {
+	for (;;) {
+		t = now_ms();
 		if (busy && access(busy, F_OK) == 0)
 			idle = t;
 		done = idle != t && clean(stats);
-		if (t >= next || done) {
-			print_line((t - start + 500) / 1000, stats, counters);
-			next += 1000;
-		}
 		if (done || t - idle > limit * 1000)
 			break;
 		usleep(50 * 1000);
@@ -359,8 +341,8 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
 
-	if ((argc == 4 || argc == 5) && strcmp(what, "table") == 0)
-		return table(argv[2], atol(argv[3]), argv[4]);
+	if ((argc == 4 || argc == 5) && strcmp(what, "clean") == 0)
+		return await_clean(argv[2], atol(argv[3]), argv[4]);
 	if (argc == 5 && strcmp(what, "flip") == 0)
 		return flip(argv[2], atol(argv[3]), atol(argv[4]));
 	if (argc == 3 && strcmp(what, "syncfs") == 0)

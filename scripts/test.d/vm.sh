@@ -49,16 +49,6 @@ boot() {
 	fi
 }
 
-# guest_programs: /programs in the image, the selftests of the patched tree, and its pdflushstat.
-guest_programs() {
-	local selftests=$TREE/tools/testing/selftests/pdflush
-
-	mkdir -p "$TMP/programs"
-	run_logged make -C "$selftests" OUTPUT="$TMP/programs" LDFLAGS=-static || return 1
-	run_logged make -C "$TREE/tools/pdflush" O="$TMP/programs/" LDFLAGS=-static || return 1
-	strip "$TMP"/programs/*_test "$TMP/programs/pdflushstat"
-}
-
 part_vm() {
 	CURRENT='vm: patched kernel'
 	work_tree main -1 || { not_ok "patched tree"; return; }
