@@ -127,7 +127,7 @@ names_unique() {
 
 # our own text: no word the kernel's spelling list knows as wrong
 codespell_all() {
-	(cd "$REPO" && git ls-files -z -- README* docs scripts kconfig kunit series .ci | xargs -0 codespell -L iput,nd)
+	(cd "$REPO" && git ls-files -z -- README* docs scripts kconfig kunit series .ci | xargs -0 codespell -L iput,nd,te)
 }
 
 spdx_everywhere() {
