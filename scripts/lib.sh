@@ -17,6 +17,10 @@ ARCHIVE=deb.debian.org
 BASES='6.12 6.1 7.3'
 PRIMARY=${BASES%% *}
 
+# What "checkpatch --strict --terse --showfile" has against trace events, which
+# nobody writes in any other way.
+TRACE_EVENT_STYLE="^include/trace/events/[^ ]*: CHECK: (Lines should not end with a '\\('|Alignment should match)"
+
 JOBS=$(nproc)
 START=$SECONDS
 PROGRESS_PERIOD=8		# seconds between two progress lines

@@ -16,12 +16,9 @@ checkpatch_one() {
 	(cd "$TREE" && perl scripts/checkpatch.pl --strict --codespell \
 		--ignore MISSING_SIGN_OFF,UNKNOWN_COMMIT_ID,FILE_PATH_CHANGES \
 		--codespellfile "$TMP/dictionary" --no-summary --terse --showfile "$1") |
-		grep -vE "$TRACE_EVENTS" | sed "s,^$PATCHES/,,;s,^[^ ]*\.patch:,line ," | grep . && return 1
+		grep -vE "$TRACE_EVENT_STYLE" | sed "s,^$PATCHES/,,;s,^[^ ]*\.patch:,line ," | grep . && return 1
 	return 0
 }
-
-# Nobody writes trace events in any other way.
-TRACE_EVENTS="^include/trace/events/[^ ]*: CHECK: (Lines should not end with a '\('|Alignment should match)"
 
 maintainers_know() {
 	local f bad=0
