@@ -113,6 +113,11 @@ shellcheck_all() {
 	(cd "$REPO" && shellcheck $(shell_scripts))
 }
 
+# what was to be written later has been
+no_gaps() {
+	! grep -rnE '@[A-Z]{3,}@' "$REPO"/docs "$REPO/README"
+}
+
 # the parts are sourced together: a second function of a name replaces the first
 names_unique() {
 	local twice
@@ -235,6 +240,7 @@ part_style() {
 	if [ -z "$ON" ]; then
 		check "shellcheck" shellcheck_all
 		check "one function of each name" names_unique
+		check "no gaps in the documents" no_gaps
 		check "codespell" codespell_all
 		check "SPDX line in every file" spdx_everywhere
 	fi
