@@ -253,8 +253,8 @@ part_style() {
 	check "MAINTAINERS names every new file" maintainers_know
 	check "documented defaults are the code's" defaults_agree
 	[ -n "$ON" ] || check "docs/history.md names tests that there are" history_names_exist
-	kernel_doc_of "$SRC" | sed 's/:[0-9]*: /: /' | sort >"$TMP/doc.base"
-	kernel_doc_of "$TREE" | sed 's/:[0-9]*: /: /' | sort >"$TMP/doc"
+	kernel_doc_of "$SRC" | sed -E 's/:[0-9]+:? /: /' | sort >"$TMP/doc.base"
+	kernel_doc_of "$TREE" | sed -E 's/:[0-9]+:? /: /' | sort >"$TMP/doc"
 	nothing_new kernel-doc "$TMP/doc.base" "$TMP/doc"
 	sparse_nothing_new
 }
