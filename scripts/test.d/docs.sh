@@ -8,7 +8,9 @@
 DOC_DIRS='mm admin-guide/mm admin-guide/sysctl'
 
 need_docs() {
-	need sphinx-build:python3-sphinx make:make perl:perl
+	# yaml: the pages of netlink are made first, whatever one asks for
+	need sphinx-build:python3-sphinx make:make perl:perl \
+		/usr/lib/python3/dist-packages/yaml/__init__.py:python3-yaml
 }
 
 # pages_good DIRECTORY: Debian's sphinx, whatever else is first in the path
