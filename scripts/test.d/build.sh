@@ -51,7 +51,7 @@ symbols_defined() {
 }
 
 touched_folders() {
-	files_of "${SERIES_FILES[@]}" | sed -n 's,^\([a-z0-9_]*/\).*\.c$,\1,p' | sort -u | tr '\n' ' '
+	files_of "${SERIES_FILES[@]}" | grep -v '^tools/' | sed -n 's,^\([a-z0-9_]*/\).*\.c$,\1,p' | sort -u | tr '\n' ' '
 }
 
 # "file: warning: text", without line numbers, for touched files only.
