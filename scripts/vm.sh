@@ -224,7 +224,7 @@ show_new() {
 	# the last line may still be on its way
 	[ -z "$(tail -c 1 "$GUEST_OUT")" ] || size=$((size - 1))
 	[ "$size" -gt "$shown" ] || return 0
-	guest_lines < <(sed -n "$((shown + 1)),${size}p" "$GUEST_OUT")
+	"${GUEST_LINES:-guest_lines}" < <(sed -n "$((shown + 1)),${size}p" "$GUEST_OUT")
 	shown=$size last=$SECONDS
 }
 

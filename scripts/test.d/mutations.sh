@@ -3,93 +3,159 @@
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
 # scripts/test mutations and scripts/mutate: a deliberate break must turn every
-# test it names red; others may follow.  Each costs one incremental build in the
-# folder of the kunit part, or of the vm part.
+# test it names red; others may follow.  kunit/breaks.patch has all of them in one
+# kernel for UML and one for the guest, in the folders of the parts kunit and vm;
+# its command line chooses one.  With none chosen, everything must pass.
 
 # shellcheck source=scripts/test.d/kunit.sh
 . "$REPO/scripts/test.d/kunit.sh"
 # shellcheck source=scripts/vm.sh
 . "$REPO/scripts/vm.sh"
 
+BREAKS=$REPO/kunit/breaks
+
 need_mutations() {
-	if grep -qs '^Caught-by: vm ' "$REPO"/kunit/mutations/*.patch; then need_vm_tools; else need_kunit; fi
+	need_vm_tools
+	need_filesystem_tools
 }
 
-# header FILE NAME: the values of a header line
-header() {
-	sed -n -e '/^--- /q' -e "s/^$2: *//p" "$1"
+# break_names: in the order of the list
+break_names() {
+	sed -n 's/^Name: //p' "$BREAKS.list"
+}
+
+# about NAME FIELD: its values in the list
+about() {
+	awk -v name="$1" -v field="$2: " '
+	/^Name: /			{ here = substr($0, 7) == name }
+	here && !index($0, field) - 1	{ print substr($0, length(field) + 1) }' "$BREAKS.list"
+}
+
+# tests_of NAME WHERE: "kunit", "vm checks", "vm selftests" or "vm paths"
+tests_of() {
+	about "$1" Caught-by | sed -n "s/^$2 //p"
 }
 
 # Every break the issue asks for is kept.
 REQUIRED='I1 I2 I3 I5 I6 I9 I13'
 
-part_mutations() {
-	local name invariant names=("$@")
+list_and_patch_agree() {
+	local name invariant bad=0
 
-	if [ "${#names[@]}" -eq 0 ]; then
-		for name in "$REPO"/kunit/mutations/*.patch; do
-			[ ! -e "$name" ] || names+=("$(basename "$name" .patch)")
-		done
-		for invariant in $REQUIRED; do
-			grep -qsE "^Breaks: .*\b$invariant\b" "$REPO"/kunit/mutations/*.patch ||
-				not_ok "a break of $invariant" "there is none in kunit/mutations"
-		done
-	fi
-	for name in ${names[@]+"${names[@]}"}; do
-		CURRENT="mutation $name"
-		mutation "$name" "$REPO/kunit/mutations/$name.patch"
+	diff <(break_names | sort) <(grep -o '^+.*pdflush_broken("[^"]*")' "$BREAKS.patch" |
+		grep -o 'pdflush_broken("[^"]*")' | cut -d '"' -f 2 | sort -u) || bad=1
+	for name in $(break_names); do
+		[ -n "$(about "$name" Breaks)" ] && [ -n "$(about "$name" Text)" ] ||
+			{ say "$name: no Breaks or no Text line"; bad=1; }
+		[ -n "$(about "$name" Caught-by)" ] && ! about "$name" Caught-by | grep -vE '^(kunit|vm (checks|selftests|paths)) ' ||
+			{ say "$name: no test, or a test of unknown kind"; bad=1; }
+	done
+	for invariant in $REQUIRED; do
+		grep -qE "^Breaks: (.*, )?$invariant(,|$)" "$BREAKS.list" ||
+			{ say "there is no break of $invariant"; bad=1; }
+	done
+	return "$bad"
+}
+
+# part_mutations [NAME...]
+part_mutations() {
+	local name red missed names=("$@")
+
+	[ "${#names[@]}" -gt 0 ] || mapfile -t names < <(break_names)
+	check "every break is in the list and in the patch" list_and_patch_agree
+	work_tree main -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
+	breaks_in_kunit "${names[@]}"
+	breaks_in_vm "${names[@]}"
+	for name in "${names[@]}"; do
+		red=${RED[$name]:-}
+		missed=$(comm -23 <(about "$name" Caught-by | sort) <(printf '%s' "$red" | sort))
+		if [ -z "$missed" ]; then
+			ok "$name ($(about "$name" Breaks)) is caught by $(about "$name" Caught-by | paste -sd ,)"
+		else
+			not_ok "$name ($(about "$name" Breaks))" "red: $(say "${red:-nothing}" | paste -sd , | sed 's/,$//') instead of $(about "$name" Caught-by | paste -sd ,) (see $LOG)"
+		fi
 	done
 	# leave the shared tree as the other parts want it
 	work_tree main -1
 }
 
-mutation() {
-	local name=$1 file=$2 breaks
+# RED[NAME]: the tests that turned red, as Caught-by says them, a line each
+declare -A RED
 
-	breaks=$(header "$file" Breaks)
-	[ -n "$breaks" ] && [ -n "$(header "$file" Caught-by)" ] ||
-		{ not_ok "$name" "no Breaks or no Caught-by line"; return; }
-	work_tree main -1 "$file" || { not_ok "$name ($breaks)" "does not apply; see $LOG"; return; }
-	if header "$file" Caught-by | grep -q '^kunit '; then kunit_mutation "$@"; fi
-	if header "$file" Caught-by | grep -q '^vm '; then vm_mutation "$@"; fi
+# turned_red NAME WHERE TEST...
+turned_red() {
+	local name=$1 where=$2 test
+	shift 2
+
+	for test; do RED[$name]+="$where $test"$'\n'; done
 }
 
-kunit_mutation() {
-	local name=$1 file=$2 want tests got missed suite config rc KUNIT_TIMEOUT=90
+breaks_in_kunit() {
+	local name tests suite red
 
-	want=$(header "$file" Caught-by | sed -n 's/^kunit //p' | sort -u)
-	config=$(header "$file" Kunitconfig)
-	for suite in $(say "$want" | cut -d . -f 1 | sort -u); do
-		tests=$(say "$want" | grep "^$suite\.")
-		# One case by itself where one is named: others may take long to fail.
-		[ "$(say "$tests" | wc -l)" -gt 1 ] || suite=$tests
-		rc=0
-		kunit_run "$REPO/kunit/${config:-pdflush}.kunitconfig" "$suite" || rc=$?
-		got=$(kunit_red | sort -u)
-		missed=$(comm -23 <(say "$tests") <(say "$got"))
-		if [ "$rc" -ne 0 ] && [ -z "$missed" ]; then
-			ok "$name ($(header "$file" Breaks)) is caught by $(say "$tests" | tr '\n' ' ')"
-		else
-			not_ok "$name ($(header "$file" Breaks))" "red: $(say "${got:-nothing}" | tr '\n' ' ')instead of $(say "$tests" | tr '\n' ' ')(see $LOG)"
-		fi
+	CURRENT='mutations: kernel for UML'
+	one_kunitconfig "$REPO/kunit/pdflush.kunitconfig"
+	for name; do
+		CURRENT="mutation $name"
+		tests=$(tests_of "$name" kunit)
+		for suite in $(say "$tests" | cut -d . -f 1 | sort -u); do
+			# One case by itself where one is named: others may take long to fail.
+			[ "$(say "$tests" | grep -c "^$suite\.")" -gt 1 ] || suite=$(say "$tests" | grep "^$suite\.")
+			kunit_broken "$name" "$suite" || :
+			mapfile -t red < <(kunit_red | sort -u)
+			turned_red "$name" kunit ${red[@]+"${red[@]}"}
+		done
 	done
 }
 
-vm_mutation() {
-	local name=$1 file=$2 want got
+# kunit_broken NAME SUITE|CASE: in the kernel that one_kunitconfig built
+kunit_broken() {
+	rm -f "$KUNIT_LOG"
+	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 120 \
+		tools/testing/kunit/kunit.py exec --build_dir="${KUNIT_LOG%/*}" --timeout=90 \
+		--kernel_args="pdflush_broken=$1" "$2"
+}
 
-	want=$(header "$file" Caught-by | sed -n 's/^vm //p')
+breaks_in_vm() {
+	local name script tests wanted=()
+
+	for name; do ! about "$name" Caught-by | grep -q '^vm ' || wanted+=("$name"); done
+	[ "${#wanted[@]}" -gt 0 ] || return 0
+	CURRENT='mutations: kernel for the guest'
 	build_vm_kernel "$REPO"/kconfig/{vm,filesystems,debug,pdflush}.config ||
-		{ not_ok "$name ($(header "$file" Breaks))" "does not build; see $LOG"; return; }
+		{ not_ok "kernel for the guest"; return; }
 	new_tmp
-	say "$want" >"$TMP/only"
 	vm_images
-	guest_image checks
-	run_guest checks 300
-	got=$(sed -n 's/^not ok \([^:]*\): .*/\1/p' "$GUEST_OUT")
-	if [ "$got" = "$want" ]; then
-		ok "$name ($(header "$file" Breaks)) is caught by $got"
-	else
-		not_ok "$name ($(header "$file" Breaks))" "red: ${got:-nothing} instead of $want (see $LOG)"
-	fi
+	vm_filesystems
+	guest_programs || { not_ok "selftests build"; return; }
+	for name in "${wanted[@]}"; do
+		CURRENT="mutation $name"
+		for script in checks selftests paths; do
+			tests=$(tests_of "$name" "vm $script")
+			[ -z "$tests" ] || vm_broken "$name" "$script" "$tests"
+		done
+	done
+}
+
+# vm_broken NAME SCRIPT TESTS: boots with only these
+vm_broken() {
+	local red GUEST_LINES=not_shown
+
+	say "$3" >"$TMP/only"
+	blank_disk "$TMP/one.img" 100
+	guest_image "$2"
+	run_guest "$2" 300 "pdflush_broken=$1"
+	mapfile -t red < <(sed -n -e 's/^not ok selftest \([a-z_]*\): \([a-z_0-9]*\.\)*\([a-z_0-9]*\): .*/\1.\3/p' -e t \
+		-e 's/^not ok //p' "$GUEST_OUT" | while IFS= read -r line; do
+		# the name of a check may hold a colon
+		say "$3" | grep -xF -e "$line" || say "$3" | while IFS= read -r name; do
+			case $line in "$name: "*) say "$name" ;; esac
+		done
+	done | sort -u)
+	turned_red "$1" "vm $2" ${red[@]+"${red[@]}"}
+}
+
+# The guest's verdicts are not ours here.
+not_shown() {
+	cat >/dev/null
 }
