@@ -59,7 +59,7 @@ list_and_patch_agree() {
 
 # part_mutations [NAME...]
 part_mutations() {
-	local name red missed names=("$@")
+	local names=("$@")
 
 	[ "${#names[@]}" -gt 0 ] || mapfile -t names < <(break_names)
 	if run_logged list_and_patch_agree; then
@@ -70,15 +70,6 @@ part_mutations() {
 	work_tree main -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
 	breaks_in_kunit "${names[@]}"
 	breaks_in_vm "${names[@]}"
-	for name in "${names[@]}"; do
-		red=${RED[$name]:-}
-		missed=$(comm -23 <(about "$name" Caught-by | sort) <(printf '%s' "$red" | sort))
-		if [ -z "$missed" ]; then
-			ok "$name ($(about "$name" Breaks)) is caught by $(about "$name" Caught-by | paste -sd ,)"
-		else
-			not_ok "$name ($(about "$name" Breaks))" "red: $(say "${red:-nothing}" | paste -sd , | sed 's/,$//') instead of $(about "$name" Caught-by | paste -sd ,) (see $LOG)"
-		fi
-	done
 	# leave the shared tree as the other parts want it
 	work_tree main -1
 }
@@ -92,6 +83,21 @@ turned_red() {
 	shift 2
 
 	for test; do RED[$name]+="$where $test"$'\n'; done
+}
+
+verdict() {
+	local red=${RED[$1]:-} want
+
+	want=$(about "$1" Caught-by)
+	if [ -z "$(comm -23 <(say "$want" | sort) <(printf '%s' "$red" | sort))" ]; then
+		ok "$1 ($(about "$1" Breaks)) is caught by $(say "$want" | paste -sd ,)"
+	else
+		not_ok "$1 ($(about "$1" Breaks))" "red: $(printf '%s' "${red:-nothing}" | paste -sd ,) instead of $(say "$want" | paste -sd ,) (see $LOG)"
+	fi
+}
+
+in_vm() {
+	about "$1" Caught-by | grep -q '^vm '
 }
 
 breaks_in_kunit() {
@@ -109,6 +115,7 @@ breaks_in_kunit() {
 			mapfile -t red < <(kunit_red | sort -u)
 			turned_red "$name" kunit ${red[@]+"${red[@]}"}
 		done
+		in_vm "$name" || verdict "$name"
 	done
 }
 
@@ -123,7 +130,7 @@ kunit_broken() {
 breaks_in_vm() {
 	local name script tests wanted=()
 
-	for name; do ! about "$name" Caught-by | grep -q '^vm ' || wanted+=("$name"); done
+	for name; do ! in_vm "$name" || wanted+=("$name"); done
 	[ "${#wanted[@]}" -gt 0 ] || return 0
 	CURRENT='mutations: kernel for the guest'
 	build_vm_kernel "$REPO"/kconfig/{vm,filesystems,debug,pdflush}.config ||
@@ -132,23 +139,49 @@ breaks_in_vm() {
 	vm_images
 	vm_filesystems
 	guest_programs || { not_ok "selftests build"; return; }
+	for script in checks selftests paths; do
+		tests=$(for name in "${wanted[@]}"; do tests_of "$name" "vm $script"; done | sort -u)
+		[ -z "$tests" ] || vm_unbroken "$script" "$tests"
+	done
 	for name in "${wanted[@]}"; do
 		CURRENT="mutation $name"
 		for script in checks selftests paths; do
 			tests=$(tests_of "$name" "vm $script")
 			[ -z "$tests" ] || vm_broken "$name" "$script" "$tests"
 		done
+		verdict "$name"
 	done
 }
 
-# vm_broken NAME SCRIPT TESTS: boots with only these
-vm_broken() {
-	local red GUEST_LINES=not_shown
+# boot_only NAME SCRIPT TESTS: boots with only these
+boot_only() {
+	local GUEST_LINES=not_shown
 
 	say "$3" >"$TMP/only"
 	blank_disk "$TMP/one.img" 100
 	guest_image "$2"
 	run_guest "$2" 300 "pdflush_broken=$1"
+}
+
+# vm_unbroken SCRIPT TESTS: what is red with a break is green without
+vm_unbroken() {
+	local wanted green
+
+	CURRENT="mutations: guest $1 without a break"
+	boot_only none "$1" "$2"
+	wanted=$(say "$2" | wc -l) green=$(grep -c '^ok ' "$GUEST_OUT" || :)
+	if guest_finished && [ "$green" -ge "$wanted" ] && ! grep -q '^not ok ' "$GUEST_OUT"; then
+		ok "guest $1 without a break: $green ok"
+	else
+		not_ok "guest $1 without a break" "$green ok instead of $wanted (see $LOG)"
+	fi
+}
+
+# vm_broken NAME SCRIPT TESTS
+vm_broken() {
+	local red
+
+	boot_only "$@"
 	mapfile -t red < <(sed -n -e 's/^not ok selftest \([a-z_]*\): \([a-z_0-9]*\.\)*\([a-z_0-9]*\): .*/\1.\3/p' -e t \
 		-e 's/^not ok //p' "$GUEST_OUT" | while IFS= read -r line; do
 		# the name of a check may hold a colon
