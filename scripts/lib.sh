@@ -661,6 +661,10 @@ stage_series() {
 
 # --- kernel builds ---------------------------------------------------------
 
+file_hash() {
+	[ ! -f "$1" ] || sha256sum <"$1"
+}
+
 # kernel_config TREE OUTPUT BASE FRAGMENT...: merges, then checks that every
 # line asked for took effect (merge_config.sh only warns).
 kernel_config() {

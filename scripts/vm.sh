@@ -51,10 +51,6 @@ build_guest_kernel() {
 	say "$key $(file_hash "$KERNEL")" >"$out/key"
 }
 
-file_hash() {
-	[ ! -f "$1" ] || sha256sum <"$1"
-}
-
 guest_kernel_key() {
 	{ cat "$TREE.state" "$@"; gcc --version; } | sha256sum | cut -c 1-64
 }

@@ -7,9 +7,10 @@
 # way.  Off must give the same objects as the base, byte by byte.
 #
 # The first and the last step build vmlinux.  Those between build the top
-# folders the series touches, and see that every symbol the touched objects need
-# is defined: a header of the series is included nearly everywhere, and building
-# the rest again and again would triple the time.
+# folders the series touches, or with the option off only the touched objects, and
+# see that every symbol the touched objects need is defined: a header of the series
+# is included nearly everywhere, and building the rest again and again would triple
+# the time.
 
 need_build() {
 	need_build_tools
@@ -28,12 +29,28 @@ build_step() {
 	[ "$name" = y ] || neutral=("${NEUTRAL[@]}")
 
 	mark=$(wc -l <"$LOG")
-	run_logged kernel_config "$TREE" "$out" tinyconfig "$@" || return 1
+	step_config "$out" "$@" || return 1
 	# shellcheck disable=SC2086 # target may be several
 	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" W=1 \
 		${neutral[@]+"${neutral[@]}"} $target || return 1
 	[ "$target" = vmlinux ] || symbols_defined "$out" || return 1
 	tail -n "+$mark" "$LOG" | warnings_of_touched >"$TMP/$name.warnings"
+}
+
+# step_config FOLDER FRAGMENT...: not again what would come out as it is
+step_config() {
+	local out=$1 f key
+	shift
+
+	key=$({
+		gcc --version
+		cat "$SRC.stamp" "$@"
+		for f in $(files_of "${SERIES_FILES[@]}" | grep '/Kconfig'); do cat "$TREE/$f"; done
+	} | sha256sum)
+	[ "$(cat "$out/config.key" 2>/dev/null)" != "$key $(file_hash "$out/.config")" ] || return 0
+	rm -f "$out/config.key"
+	run_logged kernel_config "$TREE" "$out" tinyconfig "$@" || return 1
+	say "$key $(file_hash "$out/.config")" >"$out/config.key"
 }
 
 # What the touched objects leave undefined is in the last vmlinux or in what was
@@ -98,6 +115,13 @@ touched_objects() {
 	files_of "${SERIES_FILES[@]}" | sed -n 's/\.c$/.o/p'
 }
 
+# built_objects FOLDER: those of them that the last vmlinux there has
+built_objects() {
+	local o
+
+	for o in $(touched_objects); do [ ! -f "$1/$o" ] || say "$o"; done | tr '\n' ' '
+}
+
 every_object() {
 	(cd "$1" && find . -name '*.o' ! -path './scripts/*' ! -path './tools/*' ! -name '.*' ! -name 'vmlinux.o' -printf '%P\n' | LC_ALL=C sort)
 }
@@ -158,7 +182,7 @@ part_build() {
 	for i in "${!SERIES_FILES[@]}"; do
 		name="$((i + 1))/${#SERIES_FILES[@]} $(basename "${SERIES_FILES[i]}" .patch)"
 		work_tree steps $((i + 1)) || { not_ok "$name: applies"; return; }
-		off=$(touched_folders) on=$off
+		off=$(built_objects "$out") on=$(touched_folders)
 		[ "$i" -ne 0 ] || on=vmlinux
 		[ "$((i + 1))" -ne "${#SERIES_FILES[@]}" ] || off=vmlinux on=vmlinux
 		build_off "$name" "$off" || :
