@@ -28,7 +28,7 @@ break_names() {
 about() {
 	awk -v name="$1" -v field="$2: " '
 	/^Name: /			{ here = substr($0, 7) == name }
-	here && !index($0, field) - 1	{ print substr($0, length(field) + 1) }' "$BREAKS.list"
+	here && index($0, field) == 1	{ print substr($0, length(field) + 1) }' "$BREAKS.list"
 }
 
 # tests_of NAME WHERE: "kunit", "vm checks", "vm selftests" or "vm paths"
