@@ -220,7 +220,8 @@ show_new() {
 	# the last line may still be on its way
 	[ -z "$(tail -c 1 "$GUEST_OUT")" ] || size=$((size - 1))
 	[ "$size" -gt "$shown" ] || return 0
-	"${GUEST_LINES:-guest_lines}" < <(sed -n "$((shown + 1)),${size}p" "$GUEST_OUT")
+	if [ -n "${GUEST_LINES:-}" ]; then "$GUEST_LINES"; else guest_lines; fi < \
+		<(sed -n "$((shown + 1)),${size}p" "$GUEST_OUT")
 	shown=$size last=$SECONDS
 }
 
