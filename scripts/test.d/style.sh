@@ -205,7 +205,7 @@ defaults_agree() {
 }
 
 # Each row of docs/history.md with a test has a break which a test of that row
-# catches.  Locality is measured, and lockdep speaks in every check of the guest.
+# catches.  Locality is measured.
 history_is_broken() {
 	awk '
 	FNR == NR && /^Name: / { name = $2; tests[name] = ""; next }
@@ -215,7 +215,7 @@ history_is_broken() {
 		next
 	}
 	FNR == NR || !/^\| / || /^\| (old piece|defect) / || / \| \|$/ { next }
-	/figures\.md/ || /no complaint of lockdep/ { next }
+	/figures\.md/ { next }
 	{
 		row = $0
 		sub(/ \|$/, "", row)
@@ -267,7 +267,7 @@ history_names_exist() {
 	while IFS= read -r name; do
 		grep -qF -e "\"$name\"" "$REPO"/scripts/guest/* || { say "no check of the guest: $name"; bad=1; }
 		n=$((n + 1))
-	done < <(sed -n 's/^| .* vm: \([a-z0-9][^|*;]*[^|*; ]\) |$/\1/p' "$page" | grep -vE '^(SysRq|laptop mode|no complaint of lockdep|.*(, |\().*)$')
+	done < <(sed -n 's/^| .* vm: \([a-z0-9][^|*;]*[^|*; ]\) |$/\1/p' "$page" | grep -vE '^(SysRq|laptop mode|.*(, |\().*)$')
 	[ "$n" -gt 100 ] || { say "only $n names found"; return 1; }
 	return "$bad"
 }
