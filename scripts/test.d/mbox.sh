@@ -38,9 +38,19 @@ nothing_sent() {
 
 whole_series() {
 	as_sender env PDFLUSH_PATCHES="$PATCHES" PDFLUSH_SERIES="$PRIMARY_SERIES" \
-		"$REPO/scripts/mbox" --base "$BASE" --rfc --output "$TMP/all.mbox" &&
+		"$REPO/scripts/mbox" --base "$BASE" --rfc --output "$TMP/all.mbox" >"$TMP/verdict" &&
 		mkdir "$TMP/all" && as_sender git mailsplit -o"$TMP/all" "$TMP/all.mbox" >"$TMP/count" || return 1
+	cat "$TMP/verdict"
 	[ "$(cat "$TMP/count")" -eq $((${#SERIES_FILES[@]} + 1)) ] || { say "$(cat "$TMP/count") mails"; return 1; }
+}
+
+# what checkpatch was not asked, or did not see
+verdict_exact() {
+	local want
+
+	for want in FILE_PATH_CHANGES UNKNOWN_COMMIT_ID OPEN_ENDED_LINE PARENTHESIS_ALIGNMENT 'From: of another author'; do
+		grep -qF -e "$want" "$TMP/verdict" || { say "the verdict does not say $want"; return 1; }
+	done
 }
 
 # by git am in another tree, against quilt
@@ -235,6 +245,7 @@ part_mbox() {
 	check "a repository to try it with" make_own
 	OWN=$TMP/own
 	check "the whole series" whole_series
+	check "the verdict names what checkpatch is not asked" verdict_exact
 	check "git am gives the files of the series" same_files_by_am
 	check "the cover letter: subject, base, diffstat, sections, figures" cover_good "$TMP/all"
 	check "every mail: from, sign-off, thread, recipients, date" mails_good "$TMP/all"
