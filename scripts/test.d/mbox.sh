@@ -38,9 +38,19 @@ nothing_sent() {
 
 whole_series() {
 	as_sender env PDFLUSH_PATCHES="$PATCHES" PDFLUSH_SERIES="$PRIMARY_SERIES" \
-		"$REPO/scripts/mbox" --base "$BASE" --rfc --output "$TMP/all.mbox" &&
+		"$REPO/scripts/mbox" --base "$BASE" --rfc --output "$TMP/all.mbox" >"$TMP/verdict" &&
 		mkdir "$TMP/all" && as_sender git mailsplit -o"$TMP/all" "$TMP/all.mbox" >"$TMP/count" || return 1
+	cat "$TMP/verdict"
 	[ "$(cat "$TMP/count")" -eq $((${#SERIES_FILES[@]} + 1)) ] || { say "$(cat "$TMP/count") mails"; return 1; }
+}
+
+# what checkpatch was not asked, or did not see
+verdict_exact() {
+	local want
+
+	for want in FILE_PATH_CHANGES UNKNOWN_COMMIT_ID OPEN_ENDED_LINE PARENTHESIS_ALIGNMENT 'From: of another author'; do
+		grep -qF -e "$want" "$TMP/verdict" || { say "the verdict does not say $want"; return 1; }
+	done
 }
 
 # by git am in another tree, against quilt
@@ -63,6 +73,39 @@ cover_good() {
 	grep -q "^ $files files changed" "$cover" || { say "no diffstat of $files files"; return 1; }
 	grep -qF "$SRC_ID" "$cover" || { say "the base is not named"; return 1; }
 	! grep -n 'SPDX-License-Identifier' "$cover" || { say "the licence line is for the file"; return 1; }
+	sections_there "$cover" && figures_agree "$cover"
+}
+
+# section MAIL HEAD: what is below that head, without empty lines
+section() {
+	awk -v head="$2" '
+	/^=+$/ { on = last == head; last = ""; next }
+	on && last != "" { print last }
+	/^The base is / { exit }
+	{ last = $0 }
+	' "$1"
+}
+
+sections_there() {
+	local head
+
+	for head in Why 'What was said before' 'Where it loses' Figures 'How it was tested'; do
+		[ "$(section "$1" "$head" | wc -w)" -ge 50 ] || { say "no section \"$head\", or an empty one"; return 1; }
+	done
+}
+
+# Each number of these sections is one of docs/figures.md; a year or the name of a
+# commit is none.
+figures_agree() {
+	local number head n=0
+
+	while read -r number; do
+		grep -qE "(^|[^0-9.])${number//./\\.}\.?([^0-9.]|\$)" "$REPO/docs/figures.md" ||
+			{ say "docs/figures.md has no $number"; return 1; }
+		n=$((n + 1))
+	done < <(for head in 'What was said before' 'Where it loses' Figures; do section "$1" "$head"; done |
+		sed -E 's/^20[0-9]{2}[:,]//;s/\b[0-9a-f]{12}\b//g' | grep -oE '[0-9]+(\.[0-9]+)?' | sort -u)
+	[ "$n" -ge 40 ] || { say "only $n numbers in the letter"; return 1; }
 }
 
 # sign-offs, threading, recipients and date of every mail
@@ -88,10 +131,21 @@ mails_good() {
 broken_mails_are_found() {
 	cp -r "$TMP/all" "$TMP/broken"
 	cover_good "$TMP/broken" && mails_good "$TMP/broken" || return 1
-	sed -i '/^base-commit:/d' "$TMP/broken/0001"
-	! cover_good "$TMP/broken" || { say "a missing base-commit goes unnoticed"; return 1; }
+	broken_cover "a missing base-commit" '/^base-commit:/d' &&
+		broken_cover "a letter without a text" '/^$/,/^The base is /{/^The base is /!d}' &&
+		broken_cover "a missing head" '/^Where it loses$/d' &&
+		broken_cover "an empty section" '/^Why$/,/^What was said/{/^Wh\|^=/!d}' &&
+		broken_cover "another figure" 's/ 1538 /1539 /' || return 1
 	sed -i '0,/^Signed-off-by:/s/^Signed-off-by:.*/&\nSigned-off-by: B <b@localhost>/' "$TMP/broken/0002"
 	! mails_good "$TMP/broken" || { say "a foreign sign-off goes unnoticed"; return 1; }
+}
+
+# broken_cover WHAT SED_SCRIPT
+broken_cover() {
+	sed "$2" "$TMP/all/0001" >"$TMP/broken/0001"
+	! cmp -s "$TMP/all/0001" "$TMP/broken/0001" || { say "$1: nothing was broken"; return 1; }
+	! cover_good "$TMP/broken" >"$TMP/found" || { say "$1 goes unnoticed"; return 1; }
+	cat "$TMP/found"
 }
 
 # --- a repository of its own ---------------------------------------------------
@@ -191,8 +245,9 @@ part_mbox() {
 	check "a repository to try it with" make_own
 	OWN=$TMP/own
 	check "the whole series" whole_series
+	check "the verdict names what checkpatch is not asked" verdict_exact
 	check "git am gives the files of the series" same_files_by_am
-	check "the cover letter: subject, base, diffstat" cover_good "$TMP/all"
+	check "the cover letter: subject, base, diffstat, sections, figures" cover_good "$TMP/all"
 	check "every mail: from, sign-off, thread, recipients, date" mails_good "$TMP/all"
 	check "broken mails turn the checks red" broken_mails_are_found
 	check "-vN names the patch that changed" changes_shown

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
+# shellcheck disable=SC2030,SC2031,SC2153 # SERIES is changed in a subshell on purpose
 #
 # scripts/test packaging: what docs/packaging.md says, on a small tree, and its
 # snippets of configuration.  No kernel is built.
@@ -170,6 +171,33 @@ openwrt_refresh() {
 	done
 }
 
+# laid_out BASE [SERIES]: what package-patches writes for that base are the patches of
+# its series (or of SERIES) in order.  That they apply is the part series of that base.
+laid_out() {
+	(use_base "$1"
+	[ "$#" -lt 2 ] || SERIES=$2
+	read_series
+	packed openwrt --base "$1" && all_mails "$PACKED/hack-$1"/* && packed debian --base "$1" || exit 1
+	mapfile -t FILES < <(sed -n "s,^[^#],$PACKED/&,p" "$PACKED/series")
+	grep -qxF "# pdflush, for Linux $1" "$PACKED/series" || { say "the series does not say $1"; exit 1; }
+	all_mails "${FILES[@]}")
+}
+
+other_bases() {
+	local base primary=$SERIES n=0
+
+	for base in $BASES; do
+		[ "$base" != "$BASE" ] || continue
+		laid_out "$base" || { say "not the series for $base"; return 1; }
+		! laid_out "$base" "$primary" || { say "$base: another series goes unnoticed"; return 1; }
+		# the same, with a patch of the primary one in place of that base's own
+		sed "0,/^$base\//s///" "$PATCHES/$base/series" >"$TMP/mixed"
+		! laid_out "$base" "$TMP/mixed" || { say "$base: a patch of another base goes unnoticed"; return 1; }
+		n=$((n + 1))
+	done
+	[ "$n" -gt 0 ]
+}
+
 # --- snippets of the page ----------------------------------------------------
 
 # snippet FILE: the block of the page that begins with "# FILE"
@@ -320,6 +348,7 @@ part_packaging() {
 	check "openSUSE: headers" suse_headers
 	check "OpenWrt: in the order of the names, zero fuzz" openwrt_way
 	check "OpenWrt: a refresh changes @@ lines only" openwrt_refresh
+	check "--base: the patches of that base's series, in order" other_bases
 	check "the udev rule is understood" udev_rule
 	check "the tmpfiles.d line writes" tmpfiles_line
 	check "the sysctl.d names are the series'" sysctl_lines

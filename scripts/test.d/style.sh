@@ -247,29 +247,93 @@ history_is_broken() {
 	' "$REPO/kunit/breaks.list" "$REPO/docs/history.md"
 }
 
+# history's and review's names: "CASE" or "SUITE.CASE"
+kunit_case() {
+	grep -qE "KUNIT_CASE(_PARAM|_SLOW)?\(${1#*.}[,)]" "$TREE"/{fs,mm}/tests/*.c || { say "no KUnit case $1"; return 1; }
+}
+
+# selftest PROGRAM.CASE
+selftest() {
+	grep -qsE "^TEST(_F|_F_TIMEOUT)?\((.*, )?${1#*.}[,)]" "$TREE/tools/testing/selftests/pdflush/${1%%.*}_test.c" ||
+		{ say "no selftest $1"; return 1; }
+}
+
+guest_check() {
+	grep -qF -e "\"$1\"" "$REPO"/scripts/guest/* || { say "no check of the guest: $1"; return 1; }
+}
+
 # docs/history.md names tests that there are
 # shellcheck disable=SC2016 # backquotes are markdown's
 history_names_exist() {
-	local page=$REPO/docs/history.md name file bad=0 n=0
+	local page=$REPO/docs/history.md name bad=0 n=0
 
 	while read -r name; do
 		case $name in
-		knobs.* | switch.* | tick.* | background.* | sync.* | error.* | thread.*)
-			file=$TREE/tools/testing/selftests/pdflush/${name%%.*}_test.c
-			grep -qsE "^TEST(_F|_F_TIMEOUT)?\((.*, )?${name#*.}[,)]" "$file" || { say "no selftest $name"; bad=1; }
-			;;
-		*)
-			grep -qE "KUNIT_CASE(_PARAM|_SLOW)?\(${name#*.}[,)]" "$TREE"/{fs,mm}/tests/*.c || { say "no KUnit case $name"; bad=1; }
-			;;
+		knobs.* | switch.* | tick.* | background.* | sync.* | error.* | thread.*) selftest "$name" || bad=1 ;;
+		*) kunit_case "$name" || bad=1 ;;
 		esac
 		n=$((n + 1))
 	done < <(grep -oE '`[a-z_]+\.[a-z][a-z0-9_]{2,}`' "$page" | tr -d '`' | grep -vE '^(vm\.|suite\.case|program\.case)' | sort -u)
 	while IFS= read -r name; do
-		grep -qF -e "\"$name\"" "$REPO"/scripts/guest/* || { say "no check of the guest: $name"; bad=1; }
+		guest_check "$name" || bad=1
 		n=$((n + 1))
 	done < <(sed -n 's/^| .* vm: \([a-z0-9][^|*;]*[^|*; ]\) |$/\1/p' "$page" | grep -vE '^(SysRq|laptop mode|.*(, |\().*)$')
 	[ "$n" -gt 100 ] || { say "only $n names found"; return 1; }
 	return "$bad"
+}
+
+# Every question of docs/review.md has its "Behind it:", and what that names is
+# there: `case`, `program.case`, `break-of-the-list`, patch *subject*, VM *check*.
+# shellcheck disable=SC2016 # backquotes are markdown's
+review_names_exist() {
+	local page=${1:-$REPO/docs/review.md} name bad=0 n=0
+
+	awk '
+	function answered() { if (question != "" && !behind) { print "nothing behind: " question; bad = 1 } }
+	/^\*\*/ && before == "" { answered(); question = $0; behind = 0 }
+	/^## / { answered(); question = "" }
+	/^Behind it: / { behind = 1 }
+	{ before = $0 }
+	END { answered(); exit bad }
+	' "$page" || bad=1
+	awk '
+	/^Behind it: / { on = 1 }
+	/^$/ { if (on) print ""; on = 0 }
+	on { printf "%s ", $0 }
+	END { print "" }
+	' "$page" >"$TMP/behind"
+	awk '/^Subject: /{ s = $0; while ((getline l) > 0 && l ~ /^ /) s = s l; print s }' "${SERIES_FILES[@]}" >"$TMP/subjects"
+	while IFS= read -r name; do
+		case $name in
+		*[!A-Za-z0-9_.*-]*) continue ;; # a function, a file, a command
+		*.*) selftest "$name" || bad=1 ;;
+		*-*) grep -qxE "Name: ${name//\*/.*}" "$REPO/kunit/breaks.list" || { say "no break $name"; bad=1; } ;;
+		*) kunit_case "$name" || bad=1 ;;
+		esac
+		n=$((n + 1))
+	done < <(grep -oE '`[^`]+`' "$TMP/behind" | tr -d '`' | sort -u)
+	while IFS= read -r name; do
+		guest_check "$name" || bad=1
+		n=$((n + 1))
+	done < <(grep -oE 'VM \*[^*]+\*(, \*[^*]+\*)*' "$TMP/behind" | grep -oE '\*[^*]+\*' | tr -d '*' | sort -u)
+	while IFS= read -r name; do
+		grep -qF -e ": $name" "$TMP/subjects" || { say "no patch: $name"; bad=1; }
+	done < <(grep -oE 'patch \*[^*]+\*' "$TMP/behind" | cut -d '*' -f 2 | sort -u)
+	[ "$n" -ge 60 ] || { say "only $n names found"; return 1; }
+	return "$bad"
+}
+
+# shellcheck disable=SC2016 # backquotes are markdown's
+review_names_can_fail() {
+	local broken=$TMP/review.md script
+
+	for script in 's/`claim_has_one_owner`/`claim_has_two_owners`/' 's/`thread\.are_ordinary`/`thread.are_odd`/' \
+		's/`parked-data-is-left`/`parked-data-is-right`/' 's/\*two hung devices hold/*two hung devices kept/' \
+		's/patch \*add the thread pool/patch *add the swimming pool/' '0,/^Behind it: /s/^Behind it: //'; do
+		sed "$script" "$REPO/docs/review.md" >"$broken"
+		! cmp -s "$REPO/docs/review.md" "$broken" || { say "nothing was broken: $script"; return 1; }
+		! review_names_exist "$broken" || { say "goes unnoticed: $script"; return 1; }
+	done
 }
 
 part_style() {
@@ -292,6 +356,8 @@ part_style() {
 	check "MAINTAINERS names every new file" maintainers_know
 	check "documented defaults are the code's" defaults_agree
 	[ -n "$ON" ] || check "docs/history.md names tests that there are" history_names_exist
+	[ -n "$ON" ] || check "docs/review.md says what is behind each answer, and that is there" review_names_exist
+	[ -n "$ON" ] || check "a wrong name in docs/review.md turns it red" review_names_can_fail
 	[ -n "$ON" ] || check "docs/history.md has a break for each row with a test" history_is_broken
 	kernel_doc_of "$SRC" | sed -E 's/:[0-9]+:? /: /' | sort >"$TMP/doc.base"
 	kernel_doc_of "$TREE" | sed -E 's/:[0-9]+:? /: /' | sort >"$TMP/doc"
