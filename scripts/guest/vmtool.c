@@ -17,8 +17,10 @@
  *   vmtool partition DISK MB    partition 1, from MB on
  *   vmtool extent FILE          where its first extent is: "SECTOR LENGTH"
  *   vmtool errors FILE WROTE GO overwrite FILE, create WROTE, wait for GO, and
- *                               print what fsync(2) says: twice of each of two
- *                               descriptors, then of one opened afterwards
+ *                               print twice what each of six descriptors has to
+ *                               say, two by fsync(2), one by msync(2), one by
+ *                               sync_file_range(2), two by syncfs(2); then fsync(2)
+ *                               and syncfs(2) of one opened afterwards
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,6 +32,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -309,31 +312,53 @@ static int extent(const char *path)
 	return 0;
 }
 
-static const char *fsync_result(int fd)
+static const char *result(int ret)
 {
-	if (fsync(fd) == 0)
+	if (ret == 0)
 		return "0";
 	return errno == EIO ? "EIO" : strerror(errno);
+}
+
+static int open_rw(const char *path)
+{
+	int fd = open(path, O_RDWR);
+
+	if (fd < 0)
+		exit(failed(path));
+	return fd;
+}
+
+/* Of six descriptors: the first four for the file, the others for its filesystem. */
+static void print_errors(const int *fds, void *mapped)
+{
+	printf("%s ", result(fsync(fds[0])));
+	printf("%s ", result(fsync(fds[1])));
+	printf("%s ", result(msync(mapped, BLOCK, MS_SYNC)));
+	printf("%s ", result(sync_file_range(fds[3], 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE)));
+	printf("%s ", result(syncfs(fds[4])));
+	printf("%s ", result(syncfs(fds[5])));
 }
 
 static int errors(const char *path, const char *wrote, const char *go)
 {
 	static char buf[64 * 1024];
-	int a = open(path, O_RDWR), b = open(path, O_RDWR), c;
-	int i;
+	int fds[6], i;
+	void *mapped;
 
+	for (i = 0; i < 6; i++)
+		fds[i] = open_rw(path);
+	mapped = mmap(NULL, BLOCK, PROT_READ, MAP_SHARED, fds[2], 0);
 	memset(buf, 'e', sizeof(buf));
-	if (a < 0 || b < 0 || pwrite(a, buf, sizeof(buf), 0) != sizeof(buf))
+	if (mapped == MAP_FAILED || pwrite(fds[0], buf, sizeof(buf), 0) != sizeof(buf))
 		return failed(path);
 	close(open(wrote, O_WRONLY | O_CREAT, 0600));
 	while (access(go, F_OK) != 0)
 		usleep(50 * 1000);
-	for (i = 0; i < 2; i++) {
-		printf("%s ", fsync_result(a));
-		printf("%s ", fsync_result(b));
-	}
-	c = open(path, O_RDWR);
-	puts(fsync_result(c));
+	print_errors(fds, mapped);
+	print_errors(fds, mapped);
+	i = open_rw(path);
+	printf("%s ", result(fsync(i)));
+	puts(result(syncfs(i)));
 	return 0;
 }
 
