@@ -16,6 +16,11 @@
  *   vmtool copy FROM TO SKIP    the disk FROM, from SKIP MB on, to a new disk
  *   vmtool partition DISK MB    partition 1, from MB on
  *   vmtool extent FILE          where its first extent is: "SECTOR LENGTH"
+ *   vmtool superblock DISK MB TYPE
+ *                               what use changes in the superblock MB from the
+ *                               start: the directory where an ext2 or ext4 was
+ *                               mounted, the free clusters of a vfat (FAT32),
+ *                               the used inodes of an xfs
  *   vmtool errors FILE WROTE GO overwrite FILE, create WROTE, wait for GO, and
  *                               print twice what each of six descriptors has to
  *                               say, two by fsync(2), one by msync(2), one by
@@ -23,11 +28,13 @@
  *                               and syncfs(2) of one opened afterwards
  */
 #define _GNU_SOURCE
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/blkpg.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -312,6 +319,30 @@ static int extent(const char *path)
 	return 0;
 }
 
+static int superblock(const char *disk, long mb, const char *type)
+{
+	int fd = open(disk, O_RDONLY | O_DIRECT);
+	char *buf = aligned_buffer();
+	uint64_t inodes[2];
+	uint32_t clusters;
+
+	/* past the page cache: what is on the disk */
+	if (fd < 0 || pread(fd, buf, BLOCK, mb * MB) != BLOCK)
+		return failed(disk);
+	if (strcmp(type, "vfat") == 0) {
+		/* in the sector behind the first one */
+		memcpy(&clusters, buf + 512 + 488, sizeof(clusters));
+		printf("%u\n", le32toh(clusters));
+	} else if (strcmp(type, "xfs") == 0) {
+		/* allocated, and how many of these are free */
+		memcpy(inodes, buf + 128, sizeof(inodes));
+		printf("%llu\n", (unsigned long long)(be64toh(inodes[0]) - be64toh(inodes[1])));
+	} else {
+		printf("%.64s\n", buf + 1024 + 136);
+	}
+	return 0;
+}
+
 static const char *result(int ret)
 {
 	if (ret == 0)
@@ -388,6 +419,8 @@ int main(int argc, char **argv)
 		return partition(argv[2], atol(argv[3]));
 	if (argc == 3 && strcmp(what, "extent") == 0)
 		return extent(argv[2]);
+	if (argc == 5 && strcmp(what, "superblock") == 0)
+		return superblock(argv[2], atol(argv[3]), argv[4]);
 	if (argc == 5 && strcmp(what, "errors") == 0)
 		return errors(argv[2], argv[3], argv[4]);
 	fprintf(stderr, "usage: vmtool COMMAND ..., see scripts/guest/vmtool.c\n");
