@@ -16,20 +16,30 @@
  *   vmtool copy FROM TO SKIP    the disk FROM, from SKIP MB on, to a new disk
  *   vmtool partition DISK MB    partition 1, from MB on
  *   vmtool extent FILE          where its first extent is: "SECTOR LENGTH"
+ *   vmtool superblock DISK MB TYPE
+ *                               what use changes in the superblock MB from the
+ *                               start: the directory where an ext2 or ext4 was
+ *                               mounted, the free clusters of a vfat (FAT32),
+ *                               the used inodes of an xfs
  *   vmtool errors FILE WROTE GO overwrite FILE, create WROTE, wait for GO, and
- *                               print what fsync(2) says: twice of each of two
- *                               descriptors, then of one opened afterwards
+ *                               print twice what each of six descriptors has to
+ *                               say, two by fsync(2), one by msync(2), one by
+ *                               sync_file_range(2), two by syncfs(2); then fsync(2)
+ *                               and syncfs(2) of one opened afterwards
  */
 #define _GNU_SOURCE
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/blkpg.h>
 #include <linux/fiemap.h>
 #include <linux/fs.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -309,31 +319,77 @@ static int extent(const char *path)
 	return 0;
 }
 
-static const char *fsync_result(int fd)
+static int superblock(const char *disk, long mb, const char *type)
 {
-	if (fsync(fd) == 0)
+	int fd = open(disk, O_RDONLY | O_DIRECT);
+	char *buf = aligned_buffer();
+	uint64_t inodes[2];
+	uint32_t clusters;
+
+	/* past the page cache: what is on the disk */
+	if (fd < 0 || pread(fd, buf, BLOCK, mb * MB) != BLOCK)
+		return failed(disk);
+	if (strcmp(type, "vfat") == 0) {
+		/* in the sector behind the first one */
+		memcpy(&clusters, buf + 512 + 488, sizeof(clusters));
+		printf("%u\n", le32toh(clusters));
+	} else if (strcmp(type, "xfs") == 0) {
+		/* allocated, and how many of these are free */
+		memcpy(inodes, buf + 128, sizeof(inodes));
+		printf("%llu\n", (unsigned long long)(be64toh(inodes[0]) - be64toh(inodes[1])));
+	} else {
+		printf("%.64s\n", buf + 1024 + 136);
+	}
+	return 0;
+}
+
+static const char *result(int ret)
+{
+	if (ret == 0)
 		return "0";
 	return errno == EIO ? "EIO" : strerror(errno);
+}
+
+static int open_rw(const char *path)
+{
+	int fd = open(path, O_RDWR);
+
+	if (fd < 0)
+		exit(failed(path));
+	return fd;
+}
+
+/* Of six descriptors: the first four for the file, the others for its filesystem. */
+static void print_errors(const int *fds, void *mapped)
+{
+	printf("%s ", result(fsync(fds[0])));
+	printf("%s ", result(fsync(fds[1])));
+	printf("%s ", result(msync(mapped, BLOCK, MS_SYNC)));
+	printf("%s ", result(sync_file_range(fds[3], 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE)));
+	printf("%s ", result(syncfs(fds[4])));
+	printf("%s ", result(syncfs(fds[5])));
 }
 
 static int errors(const char *path, const char *wrote, const char *go)
 {
 	static char buf[64 * 1024];
-	int a = open(path, O_RDWR), b = open(path, O_RDWR), c;
-	int i;
+	int fds[6], i;
+	void *mapped;
 
+	for (i = 0; i < 6; i++)
+		fds[i] = open_rw(path);
+	mapped = mmap(NULL, BLOCK, PROT_READ, MAP_SHARED, fds[2], 0);
 	memset(buf, 'e', sizeof(buf));
-	if (a < 0 || b < 0 || pwrite(a, buf, sizeof(buf), 0) != sizeof(buf))
+	if (mapped == MAP_FAILED || pwrite(fds[0], buf, sizeof(buf), 0) != sizeof(buf))
 		return failed(path);
 	close(open(wrote, O_WRONLY | O_CREAT, 0600));
 	while (access(go, F_OK) != 0)
 		usleep(50 * 1000);
-	for (i = 0; i < 2; i++) {
-		printf("%s ", fsync_result(a));
-		printf("%s ", fsync_result(b));
-	}
-	c = open(path, O_RDWR);
-	puts(fsync_result(c));
+	print_errors(fds, mapped);
+	print_errors(fds, mapped);
+	i = open_rw(path);
+	printf("%s ", result(fsync(i)));
+	puts(result(syncfs(i)));
 	return 0;
 }
 
@@ -363,6 +419,8 @@ int main(int argc, char **argv)
 		return partition(argv[2], atol(argv[3]));
 	if (argc == 3 && strcmp(what, "extent") == 0)
 		return extent(argv[2]);
+	if (argc == 5 && strcmp(what, "superblock") == 0)
+		return superblock(argv[2], atol(argv[3]), argv[4]);
 	if (argc == 5 && strcmp(what, "errors") == 0)
 		return errors(argv[2], argv[3], argv[4]);
 	fprintf(stderr, "usage: vmtool COMMAND ..., see scripts/guest/vmtool.c\n");
