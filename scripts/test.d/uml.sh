@@ -56,5 +56,5 @@ part_uml() {
 	boot run_uml boot 180 pdflush=on
 	if guest_programs; then boot run_uml selftests 600; else not_ok "selftests build"; fi
 	vm_filesystems
-	boot run_uml paths 600
+	boot run_uml paths 900
 }

@@ -64,5 +64,5 @@ part_vm() {
 	boot run_guest boot 180 pdflush=on
 	if guest_programs; then boot run_guest selftests 600; else not_ok "selftests build"; fi
 	vm_filesystems
-	boot run_guest paths 600
+	boot run_guest paths 900
 }
