@@ -250,7 +250,11 @@ part_drift() {
 
 	new_tmp
 	mkdir -p "$CACHE/drift"
-	check "another text is noticed, and its hunk shown" drift_notices_text
+	if [ -n "$SRC" ]; then
+		check "another text is noticed, and its hunk shown" drift_notices_text
+	else
+		skipped "another text is noticed, and its hunk shown" "linux-source-$BASE is not served"
+	fi
 	check "a base that is not served is noticed" drift_notices_absence
 	check "an outage is noticed" drift_notices_outage
 	CURRENT="$PART: Debian's archive"

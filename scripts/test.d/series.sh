@@ -335,6 +335,54 @@ interrupted() {
 	done
 }
 
+# --- a base that is not there ---------------------------------------------------
+
+# a_run GONE STEP...: scripts/test with these steps when the bases GONE are not served.
+# Its parts do nothing; series of the base DYING ends the run.
+# shellcheck disable=SC2034,SC2317 # all of it is for main
+a_run() (
+	gone=" $1 "
+	shift
+	SUITES_READ='sid ' CACHE=$TMP/run PASSED=0 FAILED=0 SKIPPED=0 UNSERVED=' ' STEPS=("$@") RESULT=()
+	need_build_tools() { :; }
+	need_drift() { :; }
+	find_linux() { [ "${gone/ $1 /}" = "$gone" ]; }
+	fetch_linux() { SRC=/tree SRC_ID="linux-source-$1 $1.1-1"; }
+	part_series() { [ "$BASE" != "${DYING:-}" ] || die "an end in the middle"; ok "on ${SRC:-nothing}"; }
+	part_drift() { ok "on ${SRC:-nothing}"; }
+	trap on_exit EXIT
+	main
+)
+
+# said LINE...: they are in the output, as they are
+said() {
+	local line
+
+	for line; do
+		grep -qxF -e "$line" "$TMP/out" || { cat "$TMP/out"; say "it does not say: $line"; return 1; }
+	done
+}
+
+# all but what needs it is done, and the numbers and the table tell
+unserved_is_skipped() {
+	a_run "$PRIMARY" "$PRIMARY series" '7.3 series' "$PRIMARY drift newest" >"$TMP/out" 2>&1 ||
+		{ cat "$TMP/out"; say "a base that is not served fails the run"; return 1; }
+	said "skipped 1 $PRIMARY: linux-source-$PRIMARY: not served by Debian's archive (asked: sid); without: series" \
+		'ok 2 7.3 series: on /tree' 'ok 3 drift: on nothing' "$PRIMARY    skipped   " '7.3     1 passed  ' \
+		'2 passed, 0 failed, 1 skipped' || return 1
+	a_run 7.3 "$PRIMARY series" '7.3 series' "$PRIMARY drift newest" >"$TMP/out" 2>&1 || { cat "$TMP/out"; return 1; }
+	said "ok 2 series: on /tree" 'ok 3 drift: on /tree' '7.3     skipped   ' '2 passed, 0 failed, 1 skipped' || return 1
+	! a_run '7.3 6.1' '7.3 series' '6.1 series' >"$TMP/out" 2>&1 || { say "a run that skips all is a success"; return 1; }
+	said '0 passed, 0 failed, 2 skipped'
+}
+
+early_end_keeps_table() {
+	! DYING=7.3 a_run '' "$PRIMARY series" '7.3 series' '6.1 series' >"$TMP/out" 2>&1 ||
+		{ say "a run that stops early is a success"; return 1; }
+	said '# stopped in 7.3 series; until then:' "$PRIMARY    1 passed  " '7.3     stopped   ' '6.1     -         ' \
+		'1 passed, 0 failed'
+}
+
 part_series() {
 	new_tmp
 	MINI=$TMP/tree
@@ -363,6 +411,9 @@ part_series() {
 	check "undo of nothing is refused" refuses_undo_of_nothing
 	check "stopped in the middle: the tree is as it was" interrupted
 	check "broken fixtures turn the checks red" broken_is_found
+	[ -z "$ON" ] || return 0
+	check "a base that is not served is skipped by name, the rest is done" unserved_is_skipped
+	check "what ends a run early leaves the table of what was done" early_end_keeps_table
 }
 
 # "want" is written by by_quilt, in a process of its own; make sure it is there.
