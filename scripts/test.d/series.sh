@@ -200,18 +200,60 @@ refused() {
 	[ "$(contents "$MINI")" = "$before" ] || { say "the tree was touched"; return 1; }
 }
 
+# label X.Y: the tree says it is that version
+label() {
+	sed -i "s/^VERSION = .*/VERSION = ${1%%.*}/;s/^PATCHLEVEL = .*/PATCHLEVEL = ${1#*.}/" "$MINI/Makefile"
+	git_as_us -C "$MINI" commit -q -a -m "says it is $1"
+}
+
 # One more than this base is none: what was tried is named, and may be taken.
 refuses_version() {
-	local next=$((${BASE#*.} + 1)) line
+	local next=${BASE%%.*}.$((${BASE#*.} + 1)) line
 
 	fresh
-	sed -i "s/^PATCHLEVEL = .*/PATCHLEVEL = $next/" "$MINI/Makefile"
-	git_as_us -C "$MINI" commit -q -a -m 'another version'
-	line="Linux ${BASE%%.*}\.$next\.[0-9]+; there are series for ${BASES// /, }; the nearest, that for $BASE \(tested with $BASE_TESTED\), was tried on a copy and"
-	refused "$line fits exactly" && refused "$line fits exactly" --git || return 1
+	label "$next"
+	line="Linux ${next//./\\.}\.[0-9]+; there are series for ${BASES// /, }; the nearest, that for $BASE \(tested with $BASE_TESTED\), was tried on a copy and"
+	refused "$line fits exactly" && refused "$line fits exactly" --git && refused 'not applied' --undo || return 1
 	"$REPO/scripts/apply" --series "$BASE" "$MINI" && "$REPO/scripts/apply" --series "$BASE" --undo "$MINI" || return 1
 	spoil_text
 	refused "$line does not fit: $(first_change | cut -d ' ' -f 1) fails" && refused 'does not fit' --series "$BASE"
+}
+
+# chooses VERSION BASE
+chooses() {
+	[ "$(nearest_base "$1")" = "$2" ] || { say "the nearest to $1 is $(nearest_base "$1")"; return 1; }
+}
+
+# Between two, and beyond them; in releases, so 6.19 is next to 7.0.
+nearest_is_near() {
+	chooses 6.13 6.12 && chooses 6.11 6.12 && chooses 7.0 7.3 && chooses 6.18 7.3 && chooses 6.16 6.12 &&
+		chooses 7.4 7.3 && chooses 5.19 6.1 && chooses 6.2 6.1 && chooses 4.19 6.1
+}
+
+# The series is on it, by --series or before it got the name: neither "does not fit"
+# nor "not applied", but how to get it out.
+finds_series_of_other() {
+	found_and_undone "${BASE%%.*}.$((${BASE#*.} + 1))" && found_and_undone "$(another_base)" --git
+}
+
+another_base() {
+	local base
+
+	for base in $BASES; do
+		[ "$base" = "$BASE" ] || { say "$base"; return; }
+	done
+}
+
+# found_and_undone VERSION [--git]
+found_and_undone() {
+	local before line="series for $BASE is applied to .*, Linux $1\\..*--undo --series $BASE $MINI\\)"
+
+	fresh
+	label "$1"
+	before=$(contents "$MINI")
+	"$REPO/scripts/apply" --series "$BASE" ${2:+"$2"} "$MINI" && refused "$line" && refused "$line" --undo &&
+		"$REPO/scripts/apply" --undo --series "$BASE" "$MINI" || return 1
+	[ "$(contents "$MINI")" = "$before" ] || { say "the tree differs after the undo"; return 1; }
 }
 
 # The version decides: with that of another base it is another series.
@@ -221,8 +263,7 @@ takes_series_of_version() {
 	for base in $BASES; do
 		[ "$base" != "$BASE" ] || continue
 		fresh
-		sed -i "s/^VERSION = .*/VERSION = ${base%%.*}/;s/^PATCHLEVEL = .*/PATCHLEVEL = ${base#*.}/" "$MINI/Makefile"
-		git_as_us -C "$MINI" commit -q -a -m 'another base'
+		label "$base"
 		"$REPO/scripts/apply" "$MINI" >"$TMP/out" 2>&1 || :
 		cat "$TMP/out"
 		grep -q "series for ${base//./\\.} does not fit\|series for ${base//./\\.}," "$TMP/out" ||
@@ -403,6 +444,8 @@ part_series() {
 	check "apply --git and undo leave the tree as it was" apply_and_undo --git
 	check "another point release is accepted, and named" accepts_sublevel
 	check "an unknown version is refused, the nearest base tried" refuses_version
+	check "the nearest base is the nearest" nearest_is_near
+	check "a series that the version does not lead to is found, and undone" finds_series_of_other
 	check "a tree gets the series of its version" takes_series_of_version
 	check "another text is refused" refuses_other_text
 	check "a dirty tree is refused" refuses_dirty
