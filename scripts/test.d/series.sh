@@ -64,6 +64,30 @@ names_base() {
 		{ say "the second line of $SERIES does not name $BASE and the version tested"; return 1; }
 }
 
+# It names the version of the tree, or an older one if Debian has moved on.
+names_tree() {
+	! newer "$BASE_TESTED" "$(kernel_version "$SRC")" ||
+		{ say "$SERIES names $BASE_TESTED, the tree is $(kernel_version "$SRC")"; return 1; }
+}
+
+# "| 6.1 | patches/6.1/series | 25 | 5 | 6.1.192 |" in README, and the same without the
+# last column in docs/bases.md
+tables_true() {
+	local row own
+
+	own=$(series_list | grep -c "^$BASE/" || :)
+	row=$(table_row "$REPO/README")
+	[ "$row" = "$BASE|${#SERIES_FILES[@]}|${own#0}|$BASE_TESTED" ] || { say "README: $row"; return 1; }
+	row=$(table_row "$REPO/docs/bases.md")
+	[ "$row" = "$BASE|${#SERIES_FILES[@]}|${own#0}|" ] || { say "docs/bases.md: $row"; return 1; }
+}
+
+# table_row FILE: base, patches, those of its own, version tested
+table_row() {
+	sed -n "s/^ *| *${BASE//./\\.}\(, the primary\)\? *| [^|]*series[^|]*|/|/p" "$1" | head -n 1 | tr -d ' ' |
+		awk -F '|' -v base="$BASE" '{ print base "|" $2 "|" $3 "|" $4 }'
+}
+
 # A patch of its own is needed: the primary one of that name does not fit here,
 # or does something else.
 no_needless_copies() {
@@ -345,6 +369,13 @@ broken_is_found() {
 	sed -i 's/, tested with .*//' "$p.series" "$p"/*/series
 	! in_fixture names_base || { say "a series without its version goes unnoticed"; return 1; }
 	new_fixture
+	sed -i "s/, tested with $BASE\.[0-9]*/, tested with $BASE.9999/" "$p.series" "$p"/*/series
+	! in_fixture names_tree || { say "a version that nobody has goes unnoticed"; return 1; }
+	! in_fixture tables_true || { say "another version in README goes unnoticed"; return 1; }
+	new_fixture
+	say "$first" >>"$([ -n "$ON" ] && say "$p/$BASE/series" || say "$p.series")"
+	! in_fixture tables_true || { say "another number of patches in README goes unnoticed"; return 1; }
+	new_fixture
 	sed -i '0,/^@@/!{0,/^ ./s/^ \(.\)/ x\1/}' "$file"
 	! in_fixture by_quilt || { say "a broken hunk goes unnoticed"; return 1; }
 	new_fixture
@@ -432,6 +463,8 @@ part_series() {
 	mini_tree "$MINI.base" >>"$LOG" 2>&1
 	check "every file is listed, every line is present" listed_and_present
 	check "the series names its base and the version tested" names_base
+	check "the version tested is the tree's, or older" names_tree
+	check "the tables in README and docs/bases.md have its numbers" tables_true
 	[ -z "$ON" ] || check "no needless copies" no_needless_copies
 	check "headers: from, subject, message, no sign-off" all_headers_good
 	check "applies by quilt with zero fuzz" by_quilt
