@@ -215,6 +215,7 @@ lock_cache() {
 # --- the series ------------------------------------------------------------
 
 is_base() {
+	[[ $1 != *\ * ]] || return 1
 	case " $BASES " in
 	*" $1 "*) return 0 ;;
 	*) return 1 ;;
@@ -385,7 +386,7 @@ fetch_linux() {
 	SRC=$CACHE/linux-$version
 	stamp=$SRC.stamp
 
-	find_linux "$version" || die "$package is not served by Debian's archive (asked: $SUITES_READ)"
+	find_linux "$version" || die "$package is not served by Debian's archive (asked: ${SUITES_READ% })"
 	installed=$INSTALLED deb=$KEPT
 	if [ -n "$CHOSEN" ]; then
 		fetch_deb "$package" "$CHOSEN" "$CACHE/deb"

@@ -407,6 +407,122 @@ interrupted() {
 	done
 }
 
+# --- where the source comes from -------------------------------------------------
+
+# fake_debian VERSION...: in $FAKE, programs that stand for a machine without kernel
+# sources and for an archive that has these versions of BASE.  What apt-get is asked
+# to do is in $FAKE/asked; the suites but sid answer as $ANSWER says.
+fake_debian() {
+	local tool version
+
+	FAKE=$TMP/fake ANSWER=Get
+	rm -rf "$FAKE"
+	mkdir -p "$FAKE/bin" "$FAKE/served" "$FAKE/cache/deb"
+	for version; do fake_package "$FAKE/served" "$version"; done
+	for tool in dpkg-query sudo; do printf '#!/bin/sh\nexit 1\n' >"$FAKE/bin/$tool"; done
+	cat >"$FAKE/bin/apt-cache" <<-'END'
+	#!/bin/sh
+	cd "$FAKE/served" || exit 1
+	case $* in
+	*pkgnames*) ls | sed 's/_.*//' | sort -u ;;
+	*madison*) ls | sed 's,\(.*\)_\(.*\)_all.deb, \1 | \2 | http://fake/debian sid/main amd64 Packages,' ;;
+	esac
+	END
+	cat >"$FAKE/bin/apt-get" <<-'END'
+	#!/bin/sh
+	echo "$*" >>"$FAKE/asked"
+	case $* in
+	*Dir::State=*update)
+		for suite in $SUITES; do
+			[ "$suite" != sid ] && answer=$ANSWER || answer=Get
+			echo "$answer:1 http://fake/debian $suite InRelease"
+			[ "$answer" != Err ] || echo '  Could not connect'
+		done
+		;;
+	*download*) for asked; do :; done; cp "$FAKE/served/"*"_${asked#*=}_all.deb" . ;;
+	esac
+	END
+	chmod +x "$FAKE"/bin/*
+}
+
+# fake_package DIRECTORY VERSION: the small tree as Debian packs a whole one
+fake_package() {
+	local root=$TMP/package name=linux-source-$BASE
+
+	rm -rf "$root"
+	mkdir -p "$root/DEBIAN" "$root/usr/src"
+	tar -C "$MINI.base" --exclude=./.git --transform "s,^\.,$name," -cJf "$root/usr/src/$name.tar.xz" . &&
+		printf '%s\n' "Package: $name" "Version: $2" 'Architecture: all' \
+			'Maintainer: nobody <nobody@localhost>' 'Description: fixture' >"$root/DEBIAN/control" &&
+		dpkg-deb --root-owner-group -b "$root" "$1/${name}_$2_all.deb"
+}
+
+# fetch ARGUMENT...: from fake_debian; what it says is in $TMP/out and $TMP/err
+fetch() {
+	rm -rf "$FAKE/cache/linux-"* "$FAKE/asked"
+	env PATH="$FAKE/bin:$PATH" FAKE="$FAKE" ANSWER="$ANSWER" SUITES="$SUITES" PDFLUSH_CACHE="$FAKE/cache" \
+		"$REPO/scripts/fetch-linux" "$@" >"$TMP/out" 2>"$TMP/err"
+}
+
+# fetch_refused PATTERN ARGUMENT...: one line that matches, and no success
+fetch_refused() {
+	local pattern=$1
+	shift
+
+	! fetch "$@" || { say "accepted: $*"; return 1; }
+	cat "$TMP/err"
+	[ "$(wc -l <"$TMP/err")" -eq 1 ] || { say "not one line"; return 1; }
+	grep -qE "$pattern" "$TMP/err" || { say "the line does not say $pattern"; return 1; }
+}
+
+fetch_refuses_input() {
+	fake_debian
+	fetch_refused "unknown version '6\.13'" 6.13 && fetch_refused "unknown version ''" '' &&
+		fetch_refused 'unknown version' "${BASES% *}" && fetch_refused 'unknown option --new' --new &&
+		fetch_refused 'one version' "$BASE" "$PRIMARY" || return 1
+	[ ! -e "$FAKE/asked" ] || { cat "$FAKE/asked"; say "it asked before it looked"; return 1; }
+}
+
+# The tested version rather than a newer one; the machine's own sources and lists are
+# neither changed nor what is downloaded from.
+fetch_uses_own_lists() {
+	local before
+
+	fake_debian "$BASE_TESTED-1" "$BASE_TESTED.9-1"
+	before=$(apt_configuration)
+	fetch "$BASE" || { cat "$TMP/out" "$TMP/err"; return 1; }
+	said "# downloading linux-source-$BASE $BASE_TESTED-1" "$FAKE/cache/linux-$BASE" \
+		"linux $(kernel_version "$MINI.base"), package linux-source-$BASE $BASE_TESTED-1" || return 1
+	[ -z "$(diff -rq --exclude=.git "$MINI.base" "$FAKE/cache/linux-$BASE")" ] || { say "not what was packed"; return 1; }
+	[ "$(apt_configuration)" = "$before" ] || { say "apt's configuration has changed"; return 1; }
+	grep -q ' download ' "$FAKE/asked" || { say "it did not download"; return 1; }
+	! grep -E ' download |Dir::State' "$FAKE/asked" |
+		grep -v "Dir::Etc::SourceList=$FAKE/cache/.*SourceParts=/dev/null .*Dir::State=$FAKE/cache/.*Dir::Cache=$FAKE/cache/" ||
+		{ say "it downloads by the machine's own lists"; return 1; }
+}
+
+apt_configuration() {
+	find /etc/apt -printf '%p %s %T@ %C@ %m\n' | LC_ALL=C sort
+}
+
+fetch_names_other_version() {
+	fake_debian
+	sed -i 's/^SUBLEVEL = .*/SUBLEVEL = 9999/' "$MINI.base/Makefile"
+	fake_package "$FAKE/cache/deb" "${BASE_TESTED%.*}.9999-1" && fetch "$BASE"
+	git -C "$MINI.base" checkout -q Makefile
+	said "# the series for $BASE was tested with $BASE_TESTED" \
+		"linux ${BASE_TESTED%.*}.9999, package linux-source-$BASE ${BASE_TESTED%.*}.9999-1" || return 1
+	[ ! -e "$FAKE/asked" ] || { say "it asked for what it had"; return 1; }
+}
+
+# Nobody has it, or nobody knows.
+fetch_tells_absence() {
+	fake_debian
+	fetch_refused "linux-source-$BASE is not served by Debian's archive .*sid" "$BASE" || return 1
+	ANSWER=Err
+	fetch_refused "cannot tell whether linux-source-$BASE is served: no answer from .*trixie" "$BASE"
+}
+
 # --- a base that is not there ---------------------------------------------------
 
 # a_run GONE STEP...: scripts/test with these steps when the bases GONE are not served.
@@ -487,6 +603,10 @@ part_series() {
 	check "undo of nothing is refused" refuses_undo_of_nothing
 	check "stopped in the middle: the tree is as it was" interrupted
 	check "broken fixtures turn the checks red" broken_is_found
+	check "fetch-linux: wrong input is refused" fetch_refuses_input
+	check "fetch-linux: the tested version, by lists of its own" fetch_uses_own_lists
+	check "fetch-linux: another version than the tested one is named" fetch_names_other_version
+	check "fetch-linux: what is not served is told from an outage" fetch_tells_absence
 	[ -z "$ON" ] || return 0
 	check "a base that is not served is skipped by name, the rest is done" unserved_is_skipped
 	check "what ends a run early leaves the table of what was done" early_end_keeps_table
