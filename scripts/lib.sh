@@ -215,6 +215,7 @@ lock_cache() {
 # --- the series ------------------------------------------------------------
 
 is_base() {
+	[[ $1 != *\ * ]] || return 1
 	case " $BASES " in
 	*" $1 "*) return 0 ;;
 	*) return 1 ;;
@@ -356,11 +357,28 @@ tree_state() {
 	(cd "$1" && find . -printf '%P %y %s %m %T@\n' | LC_ALL=C sort | sha256sum | cut -c 1-64)
 }
 
+# find_linux VERSION: where its package is to come from.  INSTALLED is the version that
+# dpkg has, KEPT the package in the cache, CHOSEN what the archive serves; none of
+# them: the machine's own apt knows it.  It fails if nobody serves it any more, and
+# dies if that cannot be told.
+find_linux() {
+	local package=linux-source-$1
+
+	INSTALLED='' KEPT='' CHOSEN=''
+	command -v dpkg-query >/dev/null || die "no dpkg here: $package is a Debian package"
+	[ ! -f "/usr/src/$package.tar.xz" ] || INSTALLED=$(package_version "$package")
+	[ -z "$INSTALLED" ] || return 0
+	KEPT=$(kept_deb "$package")
+	[ -z "$KEPT" ] || return 0
+	need_space "$CACHE" 3000
+	can_install "$package" || choose_version "$1"
+}
+
 # fetch_linux [VERSION]: makes SRC the pristine tree and SRC_ID its exact version.
 # The package comes from dpkg, from the machine's own apt, or, if that does not
 # know it or may not be used, from the archive into the cache.
 fetch_linux() {
-	local version=${1:-$BASE} package tarball deb='' stamp installed want
+	local version=${1:-$BASE} package tarball deb stamp installed want
 
 	is_base "$version" || die "unknown version $version; there is a series for each of $BASES"
 	package=linux-source-$version
@@ -368,21 +386,15 @@ fetch_linux() {
 	SRC=$CACHE/linux-$version
 	stamp=$SRC.stamp
 
-	command -v dpkg-query >/dev/null || die "no dpkg here: $package is a Debian package"
-	installed=$(package_version "$package")
-	[ -f "$tarball" ] || installed=
-	[ -n "$installed" ] || deb=$(kept_deb "$package")
-	if [ -z "$installed$deb" ]; then
-		need_space "$CACHE" 3000
-		if can_install "$package"; then
-			apt_install "$package"
-			installed=$(package_version "$package")
-			[ -f "$tarball" ] || die "$package is installed but $tarball is missing"
-		else
-			choose_version "$version"
-			fetch_deb "$package" "$CHOSEN" "$CACHE/deb"
-			deb=$DEB
-		fi
+	find_linux "$version" || die "$package is not served by Debian's archive (asked: ${SUITES_READ% })"
+	installed=$INSTALLED deb=$KEPT
+	if [ -n "$CHOSEN" ]; then
+		fetch_deb "$package" "$CHOSEN" "$CACHE/deb"
+		deb=$DEB
+	elif [ -z "$installed$deb" ]; then
+		apt_install "$package"
+		installed=$(package_version "$package")
+		[ -f "$tarball" ] || die "$package is installed but $tarball is missing"
 	fi
 	SRC_ID="$package ${installed:-$(dpkg-deb -f "$deb" Version)}"
 	if [ -f "$stamp" ] && [ -d "$SRC" ]; then
@@ -444,7 +456,9 @@ package_version() {
 SUITES='bookworm bookworm-updates bookworm-security bookworm-backports
 trixie trixie-updates trixie-security trixie-backports
 forky forky-updates forky-security forky-backports
+duke duke-updates duke-security duke-backports
 sid experimental'
+SUITES_READ='' SUITES_GONE='' SUITES_FAILED=''
 
 # apt with lists, sources and cache of its own: needs no root, changes nothing.
 own_apt() {
@@ -545,13 +559,17 @@ upstream_of() {
 	say "${1%-*}"
 }
 
-# choose_version X.Y: CHOSEN is the tested one if it is served, else the newest
+# choose_version X.Y: CHOSEN is the tested one if it is served, else the newest; it
+# fails if none is.  What one suite does not say, another might have.
 choose_version() {
 	local served
 
-	update_lists || die "Debian's archive cannot be reached at $ARCHIVE (see $LOG)"
+	[ -n "$SUITES_READ" ] || update_lists || die "Debian's archive cannot be reached at $ARCHIVE (see $LOG)"
 	served=$(served_versions | awk -v v="$1" '$1 == v { print $2 }')
-	[ -n "$served" ] || die "linux-source-$1 is not served by Debian's archive (asked: $SUITES_READ)"
+	if [ -z "$served" ]; then
+		[ -z "$SUITES_FAILED" ] || die "cannot tell whether linux-source-$1 is served: no answer from $SUITES_FAILED(see $LOG)"
+		return 1
+	fi
 	CHOSEN=$({ say "$served"; say "$served" | awk -v t="$(tested_of "$1")" 'index($0, t "-") == 1'; } | tail -n 1)
 }
 

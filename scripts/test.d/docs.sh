@@ -3,7 +3,10 @@
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
 # scripts/test docs: "make htmldocs" of the pages that the series adds or changes, and
-# of those beside them, says nothing about ours.
+# of those beside them, says nothing about ours.  All of admin-guide, for the ABI and
+# the boot parameters, would cost minutes: the latter are shown as they are, and the
+# ABI file is made into a page by itself.  (Where a path has "/.", as in .cache, the
+# kernel's get_abi.pl takes nothing in.)
 
 DOC_DIRS='mm admin-guide/mm admin-guide/sysctl'
 
@@ -38,6 +41,33 @@ pages_can_fail() {
 	return "$rc"
 }
 
+# abi_good DIRECTORY FILE: as the kernel's own script reads the file, it is a page of
+# which sphinx has nothing to say
+abi_good() {
+	local at=$1 script
+
+	rm -rf "$at"
+	mkdir -p "$at/testing" "$at/pages"
+	cp "$2" "$at/testing/sysfs-class-bdi"
+	if [ -f "$TREE/scripts/get_abi.pl" ]; then
+		script=(perl "$TREE/scripts/get_abi.pl" rest --dir testing --rst-source)
+	else
+		script=(python3 -B "$TREE/tools/docs/get_abi.py" -D testing rest)
+	fi
+	(cd "$at" && "${script[@]}" >pages/index.rst) || return 1
+	/usr/bin/sphinx-build -q -C -W --keep-going -b html "$at/pages" "$at/html" || return 1
+	grep -q '<bdi>.*/pdflush' <(sed 's/&lt;/</g;s/&gt;/>/g' "$at/html/index.html") || { say "the page lacks pdflush"; return 1; }
+}
+
+abi_can_fail() {
+	local file=$TREE/Documentation/ABI/testing/sysfs-class-bdi
+
+	sed '/^What:.*pdflush$/,/^$/s/Anything else/an `open quote/' "$file" >"$TMP/abi.broken"
+	! cmp -s "$file" "$TMP/abi.broken" && ! abi_good "$1" "$TMP/abi.broken" || { say "a broken file goes unnoticed"; return 1; }
+	sed '/^What:.*pdflush$/d' "$file" >"$TMP/abi.broken"
+	! abi_good "$1" "$TMP/abi.broken" || { say "a missing symbol goes unnoticed"; return 1; }
+}
+
 part_docs() {
 	CURRENT='docs: patched tree'
 	work_tree main -1 || { not_ok "patched tree"; return; }
@@ -45,4 +75,6 @@ part_docs() {
 	mkdir "$TMP/out"
 	check "htmldocs: nothing to say of our pages" pages_good "$TMP/out"
 	check "htmldocs: a broken page is noticed" pages_can_fail "$TMP/out"
+	check "ABI: nothing to say of the page" abi_good "$TMP/abi" "$TREE/Documentation/ABI/testing/sysfs-class-bdi"
+	check "ABI: a broken file is noticed" abi_can_fail "$TMP/abi"
 }

@@ -145,6 +145,7 @@ drift_one() {
 	read_series
 	CURRENT="$PART: $upstream"
 	drift_files "$package" "$full" || return 0
+	[ "$upstream" != "$(tested_of "$level")" ] || BUILT='as tested' TESTED='as tested'
 	if ! series_fits "$FILES"; then
 		applies=no
 		drift_verdict no "$FAILING is rejected"
@@ -159,9 +160,32 @@ drift_one() {
 			fi
 		fi
 	fi
+	[ "$applies" = yes ] || BUILT=- TESTED=-
 	[ "$base" = "$level" ] || base="$base, nearest"
-	printf '%-11s %-14s %-8s %-7s %-11s %s\n' "$upstream" "$base" "$applies" "$BUILT" "$TESTED" "$suites" >>"$TMP/table"
+	drift_row "$upstream" "$base" "$applies" "$BUILT" "$TESTED" "$suites"
 	rm -f "$CACHE"/drift/*.deb
+}
+
+# drift_row VERSION SERIES APPLIES BUILDS PASSES SUITES
+drift_row() {
+	printf '%-11s %-14s %-8s %-10s %-11s %s\n' "$@" >>"$TMP/table"
+}
+
+# What an entry means that is neither yes nor no.
+drift_legend() {
+	local unbuilt
+
+	! grep -q ' as tested ' "$TMP/table" ||
+		say "# as tested: the version that the series names, which the other parts build and test"
+	unbuilt=$(awk '/ yes      - / { printf " %s", $1 }' "$TMP/table")
+	[ -z "$unbuilt" ] || say "# not built:$unbuilt (scripts/test drift --all builds every one)"
+}
+
+# The releases after these are not known here.
+drift_suites() {
+	say "# asked: ${SUITES_READ% }"
+	[ -z "$SUITES_GONE" ] || say "# not in the archive: ${SUITES_GONE% }"
+	say "# not asked: releases that SUITES in scripts/lib.sh does not name"
 }
 
 # drift_verdict yes|no REASON [WHAT]: counted for the newest, shown for others
@@ -228,6 +252,19 @@ drift_notices_absence() {
 	newer 6.1.10 6.1.9 && ! newer 6.1.9 6.1.9 && ! newer 6.1.9 6.1.10 || { say "what is newer is not"; return 1; }
 }
 
+# the table says why something was not built
+drift_tells_unbuilt() {
+	: >"$TMP/table"
+	drift_row 6.1.9 6.1 yes 'as tested' 'as tested' bookworm
+	drift_row 6.1.7 6.1 yes - - bookworm
+	drift_row 7.4.1 '7.3, nearest' no - - sid
+	drift_row 6.12.9 6.12 yes yes '265 passed' trixie
+	diff - <(drift_legend) <<-'END'
+	# as tested: the version that the series names, which the other parts build and test
+	# not built: 6.1.7 (scripts/test drift --all builds every one)
+	END
+}
+
 drift_notices_outage() {
 	cat >"$TMP/update.fixture" <<-'END'
 	Get:1 http://h/debian bookworm InRelease [1 kB]
@@ -250,17 +287,24 @@ part_drift() {
 
 	new_tmp
 	mkdir -p "$CACHE/drift"
-	check "another text is noticed, and its hunk shown" drift_notices_text
+	if [ -n "$SRC" ]; then
+		check "another text is noticed, and its hunk shown" drift_notices_text
+	else
+		skipped "another text is noticed, and its hunk shown" "linux-source-$BASE is not served"
+	fi
 	check "a base that is not served is noticed" drift_notices_absence
 	check "an outage is noticed" drift_notices_outage
+	check "what is not built is told" drift_tells_unbuilt
 	CURRENT="$PART: Debian's archive"
 	update_lists || { not_ok "Debian's archive" "cannot be reached at $ARCHIVE (see $LOG)"; return 0; }
-	[ -z "$SUITES_GONE" ] || say "# not in the archive: $SUITES_GONE"
+	drift_suites
 	for base in $SUITES_FAILED; do not_ok "suite $base" "cannot be read (see $LOG)"; done
 	served_versions | tee -a "$LOG" | drift_plan >"$TMP/plan"
 	for base in $(not_served "$TMP/plan"); do skipped "linux-source-$base" "no release serves a point release of it"; done
+	grep -q ' newest ' "$TMP/plan" || not_ok "Debian's archive" "serves none of the bases"
 
-	printf '%-11s %-14s %-8s %-7s %-11s %s\n' version series applies builds passes suites >"$TMP/table"
+	: >"$TMP/table"
+	drift_row version series applies builds passes suites
 	while read -r level upstream full kind suites <&3; do
 		build=
 		! to_build "$level" "$upstream" "$kind" "$which" "$TMP/plan" || build=1
@@ -269,5 +313,6 @@ part_drift() {
 	done 3<"$TMP/plan"
 	say
 	cat "$TMP/table"
+	drift_legend
 	say
 }

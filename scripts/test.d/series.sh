@@ -64,6 +64,30 @@ names_base() {
 		{ say "the second line of $SERIES does not name $BASE and the version tested"; return 1; }
 }
 
+# It names the version of the tree, or an older one if Debian has moved on.
+names_tree() {
+	! newer "$BASE_TESTED" "$(kernel_version "$SRC")" ||
+		{ say "$SERIES names $BASE_TESTED, the tree is $(kernel_version "$SRC")"; return 1; }
+}
+
+# "| 6.1 | patches/6.1/series | 25 | 5 | 6.1.192 |" in README, and the same without the
+# last column in docs/bases.md
+tables_true() {
+	local row own
+
+	own=$(series_list | grep -c "^$BASE/" || :)
+	row=$(table_row "$REPO/README")
+	[ "$row" = "$BASE|${#SERIES_FILES[@]}|${own#0}|$BASE_TESTED" ] || { say "README: $row"; return 1; }
+	row=$(table_row "$REPO/docs/bases.md")
+	[ "$row" = "$BASE|${#SERIES_FILES[@]}|${own#0}|" ] || { say "docs/bases.md: $row"; return 1; }
+}
+
+# table_row FILE: base, patches, those of its own, version tested
+table_row() {
+	sed -n "s/^ *| *${BASE//./\\.}\(, the primary\)\? *| [^|]*series[^|]*|/|/p" "$1" | head -n 1 | tr -d ' ' |
+		awk -F '|' -v base="$BASE" '{ print base "|" $2 "|" $3 "|" $4 }'
+}
+
 # A patch of its own is needed: the primary one of that name does not fit here,
 # or does something else.
 no_needless_copies() {
@@ -200,18 +224,60 @@ refused() {
 	[ "$(contents "$MINI")" = "$before" ] || { say "the tree was touched"; return 1; }
 }
 
+# label X.Y: the tree says it is that version
+label() {
+	sed -i "s/^VERSION = .*/VERSION = ${1%%.*}/;s/^PATCHLEVEL = .*/PATCHLEVEL = ${1#*.}/" "$MINI/Makefile"
+	git_as_us -C "$MINI" commit -q -a -m "says it is $1"
+}
+
 # One more than this base is none: what was tried is named, and may be taken.
 refuses_version() {
-	local next=$((${BASE#*.} + 1)) line
+	local next=${BASE%%.*}.$((${BASE#*.} + 1)) line
 
 	fresh
-	sed -i "s/^PATCHLEVEL = .*/PATCHLEVEL = $next/" "$MINI/Makefile"
-	git_as_us -C "$MINI" commit -q -a -m 'another version'
-	line="Linux ${BASE%%.*}\.$next\.[0-9]+; there are series for ${BASES// /, }; the nearest, that for $BASE \(tested with $BASE_TESTED\), was tried on a copy and"
-	refused "$line fits exactly" && refused "$line fits exactly" --git || return 1
+	label "$next"
+	line="Linux ${next//./\\.}\.[0-9]+; there are series for ${BASES// /, }; the nearest, that for $BASE \(tested with $BASE_TESTED\), was tried on a copy and"
+	refused "$line fits exactly" && refused "$line fits exactly" --git && refused 'not applied' --undo || return 1
 	"$REPO/scripts/apply" --series "$BASE" "$MINI" && "$REPO/scripts/apply" --series "$BASE" --undo "$MINI" || return 1
 	spoil_text
 	refused "$line does not fit: $(first_change | cut -d ' ' -f 1) fails" && refused 'does not fit' --series "$BASE"
+}
+
+# chooses VERSION BASE
+chooses() {
+	[ "$(nearest_base "$1")" = "$2" ] || { say "the nearest to $1 is $(nearest_base "$1")"; return 1; }
+}
+
+# Between two, and beyond them; in releases, so 6.19 is next to 7.0.
+nearest_is_near() {
+	chooses 6.13 6.12 && chooses 6.11 6.12 && chooses 7.0 7.3 && chooses 6.18 7.3 && chooses 6.16 6.12 &&
+		chooses 7.4 7.3 && chooses 5.19 6.1 && chooses 6.2 6.1 && chooses 4.19 6.1
+}
+
+# The series is on it, by --series or before it got the name: neither "does not fit"
+# nor "not applied", but how to get it out.
+finds_series_of_other() {
+	found_and_undone "${BASE%%.*}.$((${BASE#*.} + 1))" && found_and_undone "$(another_base)" --git
+}
+
+another_base() {
+	local base
+
+	for base in $BASES; do
+		[ "$base" = "$BASE" ] || { say "$base"; return; }
+	done
+}
+
+# found_and_undone VERSION [--git]
+found_and_undone() {
+	local before line="series for $BASE is applied to .*, Linux $1\\..*--undo --series $BASE $MINI\\)"
+
+	fresh
+	label "$1"
+	before=$(contents "$MINI")
+	"$REPO/scripts/apply" --series "$BASE" ${2:+"$2"} "$MINI" && refused "$line" && refused "$line" --undo &&
+		"$REPO/scripts/apply" --undo --series "$BASE" "$MINI" || return 1
+	[ "$(contents "$MINI")" = "$before" ] || { say "the tree differs after the undo"; return 1; }
 }
 
 # The version decides: with that of another base it is another series.
@@ -221,8 +287,7 @@ takes_series_of_version() {
 	for base in $BASES; do
 		[ "$base" != "$BASE" ] || continue
 		fresh
-		sed -i "s/^VERSION = .*/VERSION = ${base%%.*}/;s/^PATCHLEVEL = .*/PATCHLEVEL = ${base#*.}/" "$MINI/Makefile"
-		git_as_us -C "$MINI" commit -q -a -m 'another base'
+		label "$base"
 		"$REPO/scripts/apply" "$MINI" >"$TMP/out" 2>&1 || :
 		cat "$TMP/out"
 		grep -q "series for ${base//./\\.} does not fit\|series for ${base//./\\.}," "$TMP/out" ||
@@ -304,6 +369,13 @@ broken_is_found() {
 	sed -i 's/, tested with .*//' "$p.series" "$p"/*/series
 	! in_fixture names_base || { say "a series without its version goes unnoticed"; return 1; }
 	new_fixture
+	sed -i "s/, tested with $BASE\.[0-9]*/, tested with $BASE.9999/" "$p.series" "$p"/*/series
+	! in_fixture names_tree || { say "a version that nobody has goes unnoticed"; return 1; }
+	! in_fixture tables_true || { say "another version in README goes unnoticed"; return 1; }
+	new_fixture
+	say "$first" >>"$([ -n "$ON" ] && say "$p/$BASE/series" || say "$p.series")"
+	! in_fixture tables_true || { say "another number of patches in README goes unnoticed"; return 1; }
+	new_fixture
 	sed -i '0,/^@@/!{0,/^ ./s/^ \(.\)/ x\1/}' "$file"
 	! in_fixture by_quilt || { say "a broken hunk goes unnoticed"; return 1; }
 	new_fixture
@@ -335,6 +407,170 @@ interrupted() {
 	done
 }
 
+# --- where the source comes from -------------------------------------------------
+
+# fake_debian VERSION...: in $FAKE, programs that stand for a machine without kernel
+# sources and for an archive that has these versions of BASE.  What apt-get is asked
+# to do is in $FAKE/asked; the suites but sid answer as $ANSWER says.
+fake_debian() {
+	local tool version
+
+	FAKE=$TMP/fake ANSWER=Get
+	rm -rf "$FAKE"
+	mkdir -p "$FAKE/bin" "$FAKE/served" "$FAKE/cache/deb"
+	for version; do fake_package "$FAKE/served" "$version"; done
+	for tool in dpkg-query sudo; do printf '#!/bin/sh\nexit 1\n' >"$FAKE/bin/$tool"; done
+	cat >"$FAKE/bin/apt-cache" <<-'END'
+	#!/bin/sh
+	cd "$FAKE/served" || exit 1
+	case $* in
+	*pkgnames*) ls | sed 's/_.*//' | sort -u ;;
+	*madison*) ls | sed 's,\(.*\)_\(.*\)_all.deb, \1 | \2 | http://fake/debian sid/main amd64 Packages,' ;;
+	esac
+	END
+	cat >"$FAKE/bin/apt-get" <<-'END'
+	#!/bin/sh
+	echo "$*" >>"$FAKE/asked"
+	case $* in
+	*Dir::State=*update)
+		for suite in $SUITES; do
+			[ "$suite" != sid ] && answer=$ANSWER || answer=Get
+			echo "$answer:1 http://fake/debian $suite InRelease"
+			[ "$answer" != Err ] || echo '  Could not connect'
+		done
+		;;
+	*download*) for asked; do :; done; cp "$FAKE/served/"*"_${asked#*=}_all.deb" . ;;
+	esac
+	END
+	chmod +x "$FAKE"/bin/*
+}
+
+# fake_package DIRECTORY VERSION: the small tree as Debian packs a whole one
+fake_package() {
+	local root=$TMP/package name=linux-source-$BASE
+
+	rm -rf "$root"
+	mkdir -p "$root/DEBIAN" "$root/usr/src"
+	tar -C "$MINI.base" --exclude=./.git --transform "s,^\.,$name," -cJf "$root/usr/src/$name.tar.xz" . &&
+		printf '%s\n' "Package: $name" "Version: $2" 'Architecture: all' \
+			'Maintainer: nobody <nobody@localhost>' 'Description: fixture' >"$root/DEBIAN/control" &&
+		dpkg-deb --root-owner-group -b "$root" "$1/${name}_$2_all.deb"
+}
+
+# fetch ARGUMENT...: from fake_debian; what it says is in $TMP/out and $TMP/err
+fetch() {
+	rm -rf "$FAKE/cache/linux-"* "$FAKE/asked"
+	env PATH="$FAKE/bin:$PATH" FAKE="$FAKE" ANSWER="$ANSWER" SUITES="$SUITES" PDFLUSH_CACHE="$FAKE/cache" \
+		"$REPO/scripts/fetch-linux" "$@" >"$TMP/out" 2>"$TMP/err"
+}
+
+# fetch_refused PATTERN ARGUMENT...: one line that matches, and no success
+fetch_refused() {
+	local pattern=$1
+	shift
+
+	! fetch "$@" || { say "accepted: $*"; return 1; }
+	cat "$TMP/err"
+	[ "$(wc -l <"$TMP/err")" -eq 1 ] || { say "not one line"; return 1; }
+	grep -qE "$pattern" "$TMP/err" || { say "the line does not say $pattern"; return 1; }
+}
+
+fetch_refuses_input() {
+	fake_debian
+	fetch_refused "unknown version '6\.13'" 6.13 && fetch_refused "unknown version ''" '' &&
+		fetch_refused 'unknown version' "${BASES% *}" && fetch_refused 'unknown option --new' --new &&
+		fetch_refused 'one version' "$BASE" "$PRIMARY" || return 1
+	[ ! -e "$FAKE/asked" ] || { cat "$FAKE/asked"; say "it asked before it looked"; return 1; }
+}
+
+# The tested version rather than a newer one; the machine's own sources and lists are
+# neither changed nor what is downloaded from.
+fetch_uses_own_lists() {
+	local before
+
+	fake_debian "$BASE_TESTED-1" "$BASE_TESTED.9-1"
+	before=$(apt_configuration)
+	fetch "$BASE" || { cat "$TMP/out" "$TMP/err"; return 1; }
+	said "# downloading linux-source-$BASE $BASE_TESTED-1" "$FAKE/cache/linux-$BASE" \
+		"linux $(kernel_version "$MINI.base"), package linux-source-$BASE $BASE_TESTED-1" || return 1
+	[ -z "$(diff -rq --exclude=.git "$MINI.base" "$FAKE/cache/linux-$BASE")" ] || { say "not what was packed"; return 1; }
+	[ "$(apt_configuration)" = "$before" ] || { say "apt's configuration has changed"; return 1; }
+	grep -q ' download ' "$FAKE/asked" || { say "it did not download"; return 1; }
+	! grep -E ' download |Dir::State' "$FAKE/asked" |
+		grep -v "Dir::Etc::SourceList=$FAKE/cache/.*SourceParts=/dev/null .*Dir::State=$FAKE/cache/.*Dir::Cache=$FAKE/cache/" ||
+		{ say "it downloads by the machine's own lists"; return 1; }
+}
+
+apt_configuration() {
+	find /etc/apt -printf '%p %s %T@ %C@ %m\n' | LC_ALL=C sort
+}
+
+fetch_names_other_version() {
+	fake_debian
+	sed -i 's/^SUBLEVEL = .*/SUBLEVEL = 9999/' "$MINI.base/Makefile"
+	fake_package "$FAKE/cache/deb" "${BASE_TESTED%.*}.9999-1" && fetch "$BASE"
+	git -C "$MINI.base" checkout -q Makefile
+	said "# the series for $BASE was tested with $BASE_TESTED" \
+		"linux ${BASE_TESTED%.*}.9999, package linux-source-$BASE ${BASE_TESTED%.*}.9999-1" || return 1
+	[ ! -e "$FAKE/asked" ] || { say "it asked for what it had"; return 1; }
+}
+
+# Nobody has it, or nobody knows.
+fetch_tells_absence() {
+	fake_debian
+	fetch_refused "linux-source-$BASE is not served by Debian's archive .*sid" "$BASE" || return 1
+	ANSWER=Err
+	fetch_refused "cannot tell whether linux-source-$BASE is served: no answer from .*trixie" "$BASE"
+}
+
+# --- a base that is not there ---------------------------------------------------
+
+# a_run GONE STEP...: scripts/test with these steps when the bases GONE are not served.
+# Its parts do nothing; series of the base DYING ends the run.
+# shellcheck disable=SC2034,SC2317 # all of it is for main
+a_run() (
+	gone=" $1 "
+	shift
+	SUITES_READ='sid ' CACHE=$TMP/run PASSED=0 FAILED=0 SKIPPED=0 UNSERVED=' ' STEPS=("$@") RESULT=()
+	need_build_tools() { :; }
+	need_drift() { :; }
+	find_linux() { [ "${gone/ $1 /}" = "$gone" ]; }
+	fetch_linux() { SRC=/tree SRC_ID="linux-source-$1 $1.1-1"; }
+	part_series() { [ "$BASE" != "${DYING:-}" ] || die "an end in the middle"; ok "on ${SRC:-nothing}"; }
+	part_drift() { ok "on ${SRC:-nothing}"; }
+	trap on_exit EXIT
+	main
+)
+
+# said LINE...: they are in the output, as they are
+said() {
+	local line
+
+	for line; do
+		grep -qxF -e "$line" "$TMP/out" || { cat "$TMP/out"; say "it does not say: $line"; return 1; }
+	done
+}
+
+# all but what needs it is done, and the numbers and the table tell
+unserved_is_skipped() {
+	a_run "$PRIMARY" "$PRIMARY series" '7.3 series' "$PRIMARY drift newest" >"$TMP/out" 2>&1 ||
+		{ cat "$TMP/out"; say "a base that is not served fails the run"; return 1; }
+	said "skipped 1 $PRIMARY: linux-source-$PRIMARY: not served by Debian's archive (asked: sid); without: series" \
+		'ok 2 7.3 series: on /tree' 'ok 3 drift: on nothing' "$PRIMARY    skipped   " '7.3     1 passed  ' \
+		'2 passed, 0 failed, 1 skipped' || return 1
+	a_run 7.3 "$PRIMARY series" '7.3 series' "$PRIMARY drift newest" >"$TMP/out" 2>&1 || { cat "$TMP/out"; return 1; }
+	said "ok 2 series: on /tree" 'ok 3 drift: on /tree' '7.3     skipped   ' '2 passed, 0 failed, 1 skipped' || return 1
+	! a_run '7.3 6.1' '7.3 series' '6.1 series' >"$TMP/out" 2>&1 || { say "a run that skips all is a success"; return 1; }
+	said '0 passed, 0 failed, 2 skipped'
+}
+
+early_end_keeps_table() {
+	! DYING=7.3 a_run '' "$PRIMARY series" '7.3 series' '6.1 series' >"$TMP/out" 2>&1 ||
+		{ say "a run that stops early is a success"; return 1; }
+	said '# stopped in 7.3 series; until then:' "$PRIMARY    1 passed  " '7.3     stopped   ' '6.1     -         ' \
+		'1 passed, 0 failed'
+}
+
 part_series() {
 	new_tmp
 	MINI=$TMP/tree
@@ -343,6 +579,8 @@ part_series() {
 	mini_tree "$MINI.base" >>"$LOG" 2>&1
 	check "every file is listed, every line is present" listed_and_present
 	check "the series names its base and the version tested" names_base
+	check "the version tested is the tree's, or older" names_tree
+	check "the tables in README and docs/bases.md have its numbers" tables_true
 	[ -z "$ON" ] || check "no needless copies" no_needless_copies
 	check "headers: from, subject, message, no sign-off" all_headers_good
 	check "applies by quilt with zero fuzz" by_quilt
@@ -355,6 +593,8 @@ part_series() {
 	check "apply --git and undo leave the tree as it was" apply_and_undo --git
 	check "another point release is accepted, and named" accepts_sublevel
 	check "an unknown version is refused, the nearest base tried" refuses_version
+	check "the nearest base is the nearest" nearest_is_near
+	check "a series that the version does not lead to is found, and undone" finds_series_of_other
 	check "a tree gets the series of its version" takes_series_of_version
 	check "another text is refused" refuses_other_text
 	check "a dirty tree is refused" refuses_dirty
@@ -363,6 +603,13 @@ part_series() {
 	check "undo of nothing is refused" refuses_undo_of_nothing
 	check "stopped in the middle: the tree is as it was" interrupted
 	check "broken fixtures turn the checks red" broken_is_found
+	check "fetch-linux: wrong input is refused" fetch_refuses_input
+	check "fetch-linux: the tested version, by lists of its own" fetch_uses_own_lists
+	check "fetch-linux: another version than the tested one is named" fetch_names_other_version
+	check "fetch-linux: what is not served is told from an outage" fetch_tells_absence
+	[ -z "$ON" ] || return 0
+	check "a base that is not served is skipped by name, the rest is done" unserved_is_skipped
+	check "what ends a run early leaves the table of what was done" early_end_keeps_table
 }
 
 # "want" is written by by_quilt, in a process of its own; make sure it is there.

@@ -6,7 +6,7 @@
 # anybody would do it, and pdflushstat reports right on made-up trees.
 
 need_tools() {
-	need gcc:gcc make:make python3:python3 mandoc:mandoc groff:groff-base
+	need gcc:gcc make:make python3:python3 mandoc:mandoc groff:groff-base rsync:rsync
 }
 
 pdflushstat_builds() {
@@ -46,14 +46,30 @@ selftests_build() {
 		{ say "$programs programs"; return 1; }
 }
 
+# selftests_install SCRATCH: as the document of kselftest tells; what it builds in the
+# tree is in a copy of it.  All of them are installed, listed, and can be run.
+selftests_install() {
+	local copy=$1/linux to=$1/installed program
+
+	cp -al "$TREE" "$copy"
+	make -C "$copy/tools/testing/selftests" TARGETS=pdflush install INSTALL_PATH="$to" || return 1
+	(cd "$to" && ./run_kselftest.sh -l) >"$1/listed" || return 1
+	find "$copy/tools/testing/selftests/pdflush" -name '*_test.c' -printf 'pdflush:%f\n' | sed 's/\.c$//' | sort >"$1/wanted"
+	[ -s "$1/wanted" ] && sort "$1/listed" | diff "$1/wanted" - || { say "not all of them are listed"; return 1; }
+	while read -r program; do
+		[ -x "$to/${program/:/\/}" ] || { say "$program is listed, and not there"; return 1; }
+	done <"$1/listed"
+}
+
 part_tools() {
 	CURRENT='tools: patched tree'
 	work_tree main -1 || { not_ok "patched tree"; return; }
 	new_tmp
-	mkdir "$TMP/stat" "$TMP/fake" "$TMP/selftests"
+	mkdir "$TMP/stat" "$TMP/fake" "$TMP/selftests" "$TMP/install"
 	check "pdflushstat: builds, installs" pdflushstat_builds "$TMP/stat"
 	check "pdflushstat: reports" "$REPO/scripts/test.d/pdflushstat" "$TMP/stat/pdflushstat" "$TMP/fake"
 	check "pdflushstat: man page formats" man_page_good "$TREE/tools/pdflush/pdflushstat.8"
 	check "pdflushstat: man page has every option" man_page_complete "$TMP/stat" "$TREE/tools/pdflush/pdflushstat.8"
 	check "selftests: build" selftests_build "$TMP/selftests"
+	check "selftests: make install, and run_kselftest.sh lists them all" selftests_install "$TMP/install"
 }
