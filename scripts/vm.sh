@@ -157,7 +157,8 @@ run_guest() {
 	drive src "$TMP/src.img" ,readonly=on
 	drive one "$TMP/one.img"
 	drive two "$TMP/two.img"
-	set -m
+	# in a lane it belongs to the group of all lanes
+	[ -n "${LANE:-}" ] || set -m
 	qemu-system-x86_64 -M microvm,acpi=off,rtc=on -accel tcg,thread=multi -cpu max -smp 2 -m 1G \
 		-nodefaults -no-user-config -display none -monitor none -nic none -no-reboot \
 		-kernel "$KERNEL" -initrd "$INITRD" \
@@ -173,7 +174,7 @@ run_guest() {
 
 # new_guest_logs NAME: empty GUEST_OUT and KERNEL_LOG
 new_guest_logs() {
-	GUEST_OUT=$TMP/guest.out KERNEL_LOG=$CACHE/log/$1.log GUEST_TIMEOUT=''
+	GUEST_OUT=$TMP/guest.out KERNEL_LOG=$CACHE/log/$1${LANE:+-$LANE}.log GUEST_TIMEOUT=''
 	: >"$GUEST_OUT"
 	: >"$KERNEL_LOG"
 }
