@@ -193,7 +193,7 @@ boot_only() {
 	say "$3" >"$TMP/only"
 	blank_disk "$TMP/one.img" 100
 	guest_image "$2"
-	run_guest "$2" 300 "pdflush_broken=$1"
+	run_guest "$2" 600 "pdflush_broken=$1"
 }
 
 # vm_unbroken SCRIPT TESTS: what is red with a break is green without
