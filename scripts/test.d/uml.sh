@@ -51,7 +51,7 @@ part_uml() {
 	fi
 	new_tmp
 	vm_images
-	boot run_uml checks 600
+	boot run_uml checks 900
 	two_cpus "guest checks" "$TMP/kernel.log"
 	boot run_uml boot 180 pdflush=on
 	if guest_programs; then boot run_uml selftests 600; else not_ok "selftests build"; fi

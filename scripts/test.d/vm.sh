@@ -60,7 +60,7 @@ part_vm() {
 	fi
 	new_tmp
 	vm_images
-	boot run_guest checks 600
+	boot run_guest checks 900
 	boot run_guest boot 180 pdflush=on
 	if guest_programs; then boot run_guest selftests 600; else not_ok "selftests build"; fi
 	vm_filesystems
