@@ -18,10 +18,11 @@
  *   vmtool extent FILE          where its first extent is: "SECTOR LENGTH"
  *   vmtool superblock DISK MB TYPE
  *                               what use changes in the superblock MB from the
- *                               start: the directory where an ext2 or ext4 was
- *                               mounted, the free clusters of a vfat (FAT32),
- *                               the used inodes of an xfs
- *   vmtool errors FILE WROTE GO overwrite FILE, create WROTE, wait for GO, and
+ *                               start: the free inodes of an ext2, the directory
+ *                               where an ext4 was mounted, the free clusters of a
+ *                               vfat (FAT32), the used inodes of an xfs
+ *   vmtool errors FILE WROTE GO overwrite FILE, by a mapping if all of it is a
+ *                               hole, create WROTE, wait for GO, and
  *                               print twice what each of six descriptors has to
  *                               say, two by fsync(2), one by msync(2), one by
  *                               sync_file_range(2), two by syncfs(2); then fsync(2)
@@ -40,6 +41,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -324,7 +326,7 @@ static int superblock(const char *disk, long mb, const char *type)
 	int fd = open(disk, O_RDONLY | O_DIRECT);
 	char *buf = aligned_buffer();
 	uint64_t inodes[2];
-	uint32_t clusters;
+	uint32_t clusters, inodes_left;
 
 	/* past the page cache: what is on the disk */
 	if (fd < 0 || pread(fd, buf, BLOCK, mb * MB) != BLOCK)
@@ -337,6 +339,9 @@ static int superblock(const char *disk, long mb, const char *type)
 		/* allocated, and how many of these are free */
 		memcpy(inodes, buf + 128, sizeof(inodes));
 		printf("%llu\n", (unsigned long long)(be64toh(inodes[0]) - be64toh(inodes[1])));
+	} else if (strcmp(type, "ext2") == 0) {
+		memcpy(&inodes_left, buf + 1024 + 16, sizeof(inodes_left));
+		printf("%u\n", le32toh(inodes_left));
 	} else {
 		printf("%.64s\n", buf + 1024 + 136);
 	}
@@ -347,7 +352,9 @@ static const char *result(int ret)
 {
 	if (ret == 0)
 		return "0";
-	return errno == EIO ? "EIO" : strerror(errno);
+	if (errno == EIO)
+		return "EIO";
+	return errno == ENOSPC ? "ENOSPC" : strerror(errno);
 }
 
 static int open_rw(const char *path)
@@ -373,14 +380,19 @@ static void print_errors(const int *fds, void *mapped)
 static int errors(const char *path, const char *wrote, const char *go)
 {
 	static char buf[64 * 1024];
+	struct stat st;
 	int fds[6], i;
 	void *mapped;
 
 	for (i = 0; i < 6; i++)
 		fds[i] = open_rw(path);
-	mapped = mmap(NULL, BLOCK, PROT_READ, MAP_SHARED, fds[2], 0);
+	mapped = mmap(NULL, sizeof(buf), PROT_READ | PROT_WRITE, MAP_SHARED, fds[2], 0);
 	memset(buf, 'e', sizeof(buf));
-	if (mapped == MAP_FAILED || pwrite(fds[0], buf, sizeof(buf), 0) != sizeof(buf))
+	if (mapped == MAP_FAILED || fstat(fds[0], &st) != 0)
+		return failed(path);
+	if (st.st_blocks == 0)
+		memset(mapped, 'e', sizeof(buf));
+	else if (pwrite(fds[0], buf, sizeof(buf), 0) != sizeof(buf))
 		return failed(path);
 	close(open(wrote, O_WRONLY | O_CREAT, 0600));
 	while (access(go, F_OK) != 0)
