@@ -391,7 +391,7 @@ static int errors(const char *path, const char *wrote, const char *go)
 	if (mapped == MAP_FAILED || fstat(fds[0], &st) != 0)
 		return failed(path);
 	if (st.st_blocks == 0)
-		memset(mapped, 'e', sizeof(buf));
+		memset(mapped, 'e', st.st_size);
 	else if (pwrite(fds[0], buf, sizeof(buf), 0) != sizeof(buf))
 		return failed(path);
 	close(open(wrote, O_WRONLY | O_CREAT, 0600));
