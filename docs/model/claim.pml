@@ -40,6 +40,7 @@ byte callers;			/* callers keep the wb alive for as long as their call takes */
 byte owners;
 byte works_sent, works_done;
 bool remover_done;
+bool low_space;			/* that is what the explicit work is for */
 bool first_busy;		/* idle threads are alike: the second comes when the first is busy */
 
 #define TOUCH	assert(!freed)		/* I9 */
@@ -296,7 +297,11 @@ active proctype kicker()
 	od
 }
 
-/* sync(2), syncfs(2), umount: wb_queue_work() and wb_wait_for_completion() */
+/*
+ * sync(2), syncfs(2), umount: wb_queue_work() and wb_wait_for_completion().  Or a
+ * filesystem low on space, which is brought to the pool and may have to wait for
+ * the timer.
+ */
 active proctype syncer()
 {
 	if
@@ -310,7 +315,10 @@ active proctype syncer()
 #ifdef MUT_EXPLICIT_TO_POOL
 			pdflush_queue_wb()
 #else
-			dwork = true		/* mod_delayed_work(): always the flusher */
+			if
+			:: dwork = true		/* mod_delayed_work(): always the flusher */
+			:: pdflush && !frozen -> low_space = true; pdflush_queue_wb()
+			fi
 #endif
 		:: !registered -> works_done++
 		fi
@@ -328,7 +336,7 @@ active proctype syncer()
 active proctype switcher()
 {
 	if
-	:: atomic { hung = true; frozen = true }
+	:: atomic { !low_space -> hung = true; frozen = true }
 	:: hung = true
 	:: pdflush = false;
 	   pdflush = true
