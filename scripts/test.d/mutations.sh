@@ -77,12 +77,55 @@ part_mutations() {
 # RED[NAME]: the tests that turned red, as Caught-by says them, a line each
 declare -A RED
 
-# turned_red NAME WHERE TEST...
+# turned_red NAME WHERE TEST...: in a lane
 turned_red() {
 	local name=$1 where=$2 test
 	shift 2
 
-	for test; do RED[$name]+="$where $test"$'\n'; done
+	for test; do printf '%s\t%s %s\n' "$name" "$where" "$test" >>"$TMP/red"; done
+}
+
+# in_lanes FUNCTION NAME...: what is tested waits for most of its time, so two at a
+# time.  Each lane has a TMP and a LOG of its own and every second name.
+in_lanes() {
+	local function=$1 lane name tests
+	shift
+
+	run_logged lanes "$function" "$@" || say "# a lane ended early; see $LOG"
+	for lane in 1 2; do
+		cat "$TMP/lane$lane/log" >>"$LOG"
+		while IFS=$'\t' read -r name tests; do RED[$name]+=$tests$'\n'; done <"$TMP/lane$lane/red"
+	done
+}
+
+lanes() {
+	local lane pids=() rc=0
+
+	set +m
+	for lane in 1 2; do
+		mkdir "$TMP/lane$lane"
+		find "$TMP" -mindepth 1 -maxdepth 1 ! -name 'lane[12]' -exec cp -a -t "$TMP/lane$lane" {} +
+	done
+	for lane in 1 2; do
+		in_lane "$lane" "$@" &
+		pids+=("$!")
+	done
+	for lane in "${pids[@]}"; do wait "$lane" || rc=1; done
+	return "$rc"
+}
+
+# in_lane LANE FUNCTION NAME...
+in_lane() {
+	local LANE=$1 function=$2 LOG=$TMP/lane$1/log TMP=$TMP/lane$1 number=0 name names=()
+	shift 2
+
+	for name; do
+		number=$((number + 1))
+		[ $((number % 2)) -eq $((LANE % 2)) ] && names+=("$name")
+	done
+	: >"$TMP/red"
+	: >"$LOG"
+	[ "${#names[@]}" -eq 0 ] || "$function" "${names[@]}"
 }
 
 verdict() {
@@ -101,25 +144,35 @@ in_vm() {
 }
 
 breaks_in_kunit() {
-	local name tests suite red
+	local name
 
 	CURRENT='mutations: kernel for UML'
 	one_kunitconfig "$REPO/kunit/pdflush.kunitconfig"
+	new_tmp
+	CURRENT="mutations: KUnit with one of $# breaks each"
+	in_lanes kunit_lane "$@"
+	for name; do in_vm "$name" || verdict "$name"; done
+}
+
+# kunit_lane NAME...: with the kernel that one_kunitconfig built
+kunit_lane() {
+	local name case red out=$TMP/kunit
+
+	mkdir "$out"
+	cp "${KUNIT_LOG%/*}/linux" "${KUNIT_LOG%/*}/.kunitconfig" "$out"
+	KUNIT_LOG=$out/test.log
 	for name; do
 		CURRENT="mutation $name"
-		tests=$(tests_of "$name" kunit)
-		for suite in $(say "$tests" | cut -d . -f 1 | sort -u); do
-			# One case by itself where one is named: others may take long to fail.
-			[ "$(say "$tests" | grep -c "^$suite\.")" -gt 1 ] || suite=$(say "$tests" | grep "^$suite\.")
-			kunit_broken "$name" "$suite" || :
+		# One by one: the others of a suite may take long to fail.
+		for case in $(tests_of "$name" kunit); do
+			kunit_broken "$name" "$case" || :
 			mapfile -t red < <(kunit_red | sort -u)
 			turned_red "$name" kunit ${red[@]+"${red[@]}"}
 		done
-		in_vm "$name" || verdict "$name"
 	done
 }
 
-# kunit_broken NAME SUITE|CASE: in the kernel that one_kunitconfig built
+# kunit_broken NAME CASE
 kunit_broken() {
 	rm -f "$KUNIT_LOG"
 	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 120 \
@@ -144,40 +197,15 @@ breaks_in_vm() {
 		[ -z "$tests" ] || vm_unbroken "$script" "$tests"
 	done
 	CURRENT="mutations: guests with one of ${#wanted[@]} breaks each"
-	run_logged vm_lanes "${wanted[@]}" || say "# a lane ended early; see $LOG"
-	for script in 1 2; do
-		cat "$TMP/lane$script/log" >>"$LOG"
-		while IFS=$'\t' read -r name tests; do RED[$name]+=$tests$'\n'; done <"$TMP/lane$script/red"
-	done
+	in_lanes vm_lane "${wanted[@]}"
 	for name in "${wanted[@]}"; do verdict "$name"; done
 }
 
-# vm_lanes NAME...: a guest waits for most of its time, so two at a time
-vm_lanes() {
-	local lane pids=() rc=0
-
-	set +m
-	for lane in 1 2; do
-		mkdir "$TMP/lane$lane"
-		find "$TMP" -mindepth 1 -maxdepth 1 ! -name 'lane[12]' -exec cp -a -t "$TMP/lane$lane" {} +
-	done
-	for lane in 1 2; do
-		vm_lane "$lane" "$@" &
-		pids+=("$!")
-	done
-	for lane in "${pids[@]}"; do wait "$lane" || rc=1; done
-	return "$rc"
-}
-
-# vm_lane LANE NAME...: every second one, in files of its own
+# vm_lane NAME...
 vm_lane() {
-	local LANE=$1 LOG=$TMP/lane$1/log TMP=$TMP/lane$1 number=0 name script tests
-	shift
+	local name script tests
 
-	: >"$TMP/red"
 	for name; do
-		number=$((number + 1))
-		[ $((number % 2)) -eq $((LANE % 2)) ] || continue
 		CURRENT="mutation $name"
 		for script in checks selftests paths; do
 			tests=$(tests_of "$name" "vm $script")
@@ -222,9 +250,7 @@ vm_broken() {
 			case $line in "$name: "*) say "$name" ;; esac
 		done
 	done | sort -u)
-	for line in ${red[@]+"${red[@]}"}; do
-		printf '%s\tvm %s %s\n' "$1" "$2" "$line" >>"$TMP/red"
-	done
+	turned_red "$1" "vm $2" ${red[@]+"${red[@]}"}
 }
 
 # The guest's verdicts are not ours here.
