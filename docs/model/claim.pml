@@ -299,8 +299,8 @@ active proctype kicker()
 
 /*
  * sync(2), syncfs(2), umount: wb_queue_work() and wb_wait_for_completion().  Or a
- * filesystem low on space, which is brought to the pool and may have to wait for
- * the timer.
+ * filesystem low on space, which is brought to the pool if a thread is idle, and
+ * has to wait for the timer if another wb gets that one first.
  */
 active proctype syncer()
 {
