@@ -44,12 +44,38 @@ whole_series() {
 	[ "$(cat "$TMP/count")" -eq $((${#SERIES_FILES[@]} + 1)) ] || { say "$(cat "$TMP/count") mails"; return 1; }
 }
 
-# what checkpatch was not asked, or did not see
+# what checkpatch was not asked, and what it has against another author's patches
 verdict_exact() {
 	local want
 
-	for want in FILE_PATH_CHANGES UNKNOWN_COMMIT_ID OPEN_ENDED_LINE PARENTHESIS_ALIGNMENT 'From: of another author'; do
+	for want in FILE_PATH_CHANGES UNKNOWN_COMMIT_ID OPEN_ENDED_LINE PARENTHESIS_ALIGNMENT \
+		"From: of another author: ${#SERIES_FILES[@]} COMMIT_LOG_LONG_LINE, ${#SERIES_FILES[@]} NO_AUTHOR_SIGN_OFF" \
+		'a sign-off of the author'; do
 		grep -qF -e "$want" "$TMP/verdict" || { say "the verdict does not say $want"; return 1; }
+	done
+}
+
+# With --own nothing is left of the author that the files name, and checkpatch takes
+# every mail as it is.
+author_is_sender() {
+	local author mail
+
+	author=$(sed -n '/^From: /,/^[^ ]*: /p' "${SERIES_FILES[0]}" | grep -o '[^ <]*@[^ >]*')
+	[ -n "$author" ] && [ "${SENDER#*"$author"}" = "$SENDER" ] && grep -qF -e "$author" "$TMP/all.mbox" ||
+		{ say "no other author to replace"; return 1; }
+	as_sender env PDFLUSH_PATCHES="$PATCHES" PDFLUSH_SERIES="$PRIMARY_SERIES" \
+		"$REPO/scripts/mbox" --base "$BASE" --own --url https://pdflush.example/git \
+		--output "$TMP/by-author.mbox" >"$TMP/verdict" || return 1
+	! grep -nF -e "$author" "$TMP/by-author.mbox" || { say "the author of the files is still named"; return 1; }
+	[ "$(grep -cxF -e "+M:	$SENDER" "$TMP/by-author.mbox")" -eq 1 ] || { say "MAINTAINERS does not name the sender"; return 1; }
+	grep -q 'that this names are in https://pdflush.example/git$' "$TMP/by-author.mbox" || { say "no URL"; return 1; }
+	grep -q 'checkpatch --strict finds nothing$' "$TMP/verdict" && ! grep -q 'another author\|--url' "$TMP/verdict" ||
+		{ cat "$TMP/verdict"; return 1; }
+	mkdir "$TMP/by-author" && as_sender git mailsplit -o"$TMP/by-author" "$TMP/by-author.mbox" >"$TMP/count" &&
+		rm "$TMP/by-author/0001" || return 1
+	for mail in "$TMP/by-author"/*; do
+		(cd "$SRC" && GIT_DIR=none perl scripts/checkpatch.pl --no-summary --terse --show-types "$mail") >"$TMP/found" 2>&1 || :
+		! grep -vE ':(FILE_PATH_CHANGES|UNKNOWN_COMMIT_ID):' "$TMP/found" || { say "in ${mail##*/}"; return 1; }
 	done
 }
 
@@ -73,7 +99,7 @@ cover_good() {
 	grep -q "^ $files files changed" "$cover" || { say "no diffstat of $files files"; return 1; }
 	grep -qF "$SRC_ID" "$cover" || { say "the base is not named"; return 1; }
 	! grep -n 'SPDX-License-Identifier' "$cover" || { say "the licence line is for the file"; return 1; }
-	sections_there "$cover" && figures_agree "$cover"
+	sections_there "$cover" && figures_agree "$cover" && rows_agree "$cover"
 }
 
 # section MAIL HEAD: what is below that head, without empty lines
@@ -94,8 +120,8 @@ sections_there() {
 	done
 }
 
-# Each number of these sections is one of docs/figures.md; a year or the name of a
-# commit is none.
+# Each number of these sections is one of docs/figures.md; a year, x86, a commit
+# or an address is none.
 figures_agree() {
 	local number head n=0
 
@@ -104,7 +130,7 @@ figures_agree() {
 			{ say "docs/figures.md has no $number"; return 1; }
 		n=$((n + 1))
 	done < <(for head in 'What was said before' 'Where it loses' Figures; do section "$1" "$head"; done |
-		sed -E 's/^20[0-9]{2}[:,]//;s/\b[0-9a-f]{12}\b//g' | grep -oE '[0-9]+(\.[0-9]+)?' | sort -u)
+		sed -E '/https:/d;s/\bx86\b//g;s/\b20[012][0-9]\b//g;s/\b[0-9a-f]{12}\b//g' | grep -oE '[0-9]+(\.[0-9]+)?' | sort -u)
 	[ "$n" -ge 40 ] || { say "only $n numbers in the letter"; return 1; }
 }
 
@@ -135,7 +161,10 @@ broken_mails_are_found() {
 		broken_cover "a letter without a text" '/^$/,/^The base is /{/^The base is /!d}' &&
 		broken_cover "a missing head" '/^Where it loses$/d' &&
 		broken_cover "an empty section" '/^Why$/,/^What was said/{/^Wh\|^=/!d}' &&
-		broken_cover "another figure" 's/ 1538 /1539 /' || return 1
+		broken_cover "another figure" 's/ 1538 /1539 /' &&
+		broken_cover "two columns that are swapped" \
+			's/^\( *data of a third.* ms\) \([0-9]*\)\( *[0-9]* *\)\([0-9]*\)$/\1 \4\3\2/' &&
+		broken_cover "a row of its own" 's/^ *P with 8 from the start.*/&\n    P with 9 from the start  5  -  4/' || return 1
 	sed -i '0,/^Signed-off-by:/s/^Signed-off-by:.*/&\nSigned-off-by: B <b@localhost>/' "$TMP/broken/0002"
 	! mails_good "$TMP/broken" || { say "a foreign sign-off goes unnoticed"; return 1; }
 }
@@ -146,6 +175,79 @@ broken_cover() {
 	! cmp -s "$TMP/all/0001" "$TMP/broken/0001" || { say "$1: nothing was broken"; return 1; }
 	! cover_good "$TMP/broken" >"$TMP/found" || { say "$1 goes unnoticed"; return 1; }
 	cat "$TMP/found"
+}
+
+# A figure of the letter's table: its row, the table and the block of docs/figures.md,
+# the rows there whose medians it has with "/" between them, the columns there.
+letter_rows() {
+	cat <<-'END'
+	192 MB, written in order|locality|one file of|write requests until clean;mean size of these, kB;extents|F - P
+	random overwrites of it|locality|12288 random|write requests until clean;mean size of these, kB;extents|F - P
+	4000 small files|locality|4000 files|write requests until clean;mean size of these, kB;extents|F - P
+	a stream at 64 MB/s|stream|160 MB|write requests;mean size, kB;extents|F - P
+	4000 small files, until clean, ms|locality|4000 files|time to clean, ms|F - P
+	the stream, longest write(2), ms|stream|160 MB|longest write(2) of 64 kB, ms|F - P
+	small behind large files, ms|slice|4 files|until the small file is written, ms|F - P
+	P in slices of 1024 pages|slice|4 files|until the small file is written, ms|P slice=1024
+	64 dirty devices: timers/interval|wakeups|64 devices dirtied over|timers of writeback that expire|F - P
+	jiffies with a timer|wakeups|64 devices dirtied at once|jiffies (10 ms) in which one does|F - P
+	clean: timers|wakeups|64 clean|timers of writeback that expire|F - P
+	data of a third, 1 s old, left, ms|hung|two devices|data of the third is old and gone, ms|F;F max_active=2;P max=2
+	64 slow devices, N=8, until clean,ms|threads|64 devices of 10 ms|until the last is written, ms|F;F max_active=8;P max=8
+	writers at once|threads|64 devices of 10 ms|threads that write at once|F;F max_active=8;P max=8
+	the same, P with at most 32, ms|threads|64 devices of 10 ms|until the last is written, ms|P max=32
+	the same, P with 32 from the start|threads|64 devices of 10 ms|until the last is written, ms|P min=max=32
+	64 fast devices, N=8, until clean,ms|threads|64 fast|until the last is written, ms|F;F max_active=8;P max=8
+	8 slow devices after a pause, ms|burst|8 devices|until the last is written, ms|F;-;P min=2
+	P with 8 from the start|burst|8 devices|until the last is written, ms|P min=8
+	END
+}
+
+# figure TABLE BLOCK ROW COLUMN: the median; a block's columns are headed by its
+# first line, or by the one after
+figure() {
+	awk -v table="# $1," -v block="$2" -v row="$3" -v column="$4" '
+	/^# [a-z]+, [0-9]+ CPUs/ { on = index($0, table) == 1; inside = 0; next }
+	!on { next }
+	/^[^ ]/ { inside = index($0, block) == 1; n = 0; next }
+	inside && !n && /^ +F / {
+		sub(/^ +/, "")
+		n = split($0, heads, /  +/)
+		next
+	}
+	inside && index($0, "  " row "  ") == 1 {
+		rest = substr($0, length(row) + 3)
+		for (i = 1; match(rest, /[0-9.]+ \[[0-9.-]+\]/); i++) {
+			split(substr(rest, RSTART, RLENGTH), cell, " ")
+			if (heads[i] == column) print cell[1]
+			rest = substr(rest, RSTART + RLENGTH)
+		}
+	}' "$REPO/docs/figures.md"
+}
+
+# rows_agree COVER: every row of the letter's table that has a figure is in letter_rows,
+# and its cells are those of docs/figures.md
+rows_agree() {
+	local row table block labels columns column label cell want have n=0
+
+	section "$1" Figures | sed -n 's/^  *\([^ ].*\)/\1/p' >"$TMP/rows"
+	while IFS='|' read -r row table block labels columns; do
+		want=
+		while read -r column; do
+			cell=-
+			[ "$column" = - ] || cell=$(tr ';' '\n' <<<"$labels" | while read -r label; do
+				figure "$table" "$block" "$label" "$column"
+			done | paste -sd /)
+			[ -n "$cell" ] || { say "docs/figures.md has no $row, $column"; return 1; }
+			want+=" $cell"
+		done < <(case $columns in 'F - P') printf 'F\n-\nP\n' ;; *) tr ';' '\n' <<<"$columns" ;; esac)
+		have=$(awk -v row="$row" 'index($0, row " ") == 1 { $0 = substr($0, length(row) + 1)
+			if ($0 ~ /^ *[0-9-]/ && !(/,/)) { $1 = $1; print } }' "$TMP/rows")
+		[ "$have" = "${want# }" ] || { say "$row: $have in the letter, ${want# } in docs/figures.md"; return 1; }
+		n=$((n + 1))
+	done < <(letter_rows)
+	[ "$n" -eq "$(grep -cE '  +[0-9./-]+$| [0-9]+$' "$TMP/rows")" ] ||
+		{ say "$n rows were compared, the letter has others"; return 1; }
 }
 
 # --- a repository of its own ---------------------------------------------------
@@ -221,6 +323,32 @@ range_diff_good() {
 		{ say "the range-diff does not name the patch that changed"; return 1; }
 }
 
+# A kernel's git tree of somebody: as much of it as the scripts look at, and one commit
+# more than Debian's source.
+make_kernel() {
+	KERNEL=$TMP/kernel
+	git clone -q -s -n "$CACHE/git/linux-$BASE.git" "$KERNEL" &&
+		git -C "$KERNEL" sparse-checkout set -q --no-cone '/*' '!/*/' /scripts/ /Documentation/mm/ /fs/fs-writeback.c &&
+		git -C "$KERNEL" checkout -q || return 1
+	(cd "$KERNEL" && mkdir -p arch include drivers init ipc kernel lib)
+	as_sender git -C "$KERNEL" commit -q --allow-empty -m 'a day later'
+}
+
+onto_a_tree() {
+	local head
+
+	make_kernel && own_mbox --git "$KERNEL" && cp "$TMP/own.mbox" "$TMP/again.mbox" || return 1
+	head=$(git -C "$KERNEL" rev-parse HEAD)
+	grep -qx "base-commit: $head" "$TMP/own.mbox" || { say "the base is not the tree's $head"; return 1; }
+	! grep -q "The base is Debian's" "$TMP/own.mbox" || { say "it says that the base is Debian's"; return 1; }
+	[ -z "$(git -C "$KERNEL" status --porcelain)" ] && [ "$(git -C "$KERNEL" rev-parse HEAD)" = "$head" ] ||
+		{ say "the tree is not as it was"; return 1; }
+	own_refused 'is not a Linux kernel tree' --git "$KERNEL/scripts" &&
+		own_refused 'is not the top of a git tree' --git "$SRC" &&
+		own_refused 'is not a directory' --git "$TMP/nowhere" || return 1
+	as_sender git -C "$KERNEL" am -q --empty=drop "$TMP/again.mbox" && own_refused 'does not apply to' --git "$KERNEL"
+}
+
 refuses_no_version() {
 	own_refused 'no tag or commit v8' -v9 && own_refused 'no tag or commit, and no file, nowhere' -v2 --since nowhere
 }
@@ -246,11 +374,13 @@ part_mbox() {
 	OWN=$TMP/own
 	check "the whole series" whole_series
 	check "the verdict names what checkpatch is not asked" verdict_exact
+	check "--own: the sender is the author, and checkpatch takes the mails as they are" author_is_sender
 	check "git am gives the files of the series" same_files_by_am
 	check "the cover letter: subject, base, diffstat, sections, figures" cover_good "$TMP/all"
 	check "every mail: from, sign-off, thread, recipients, date" mails_good "$TMP/all"
 	check "broken mails turn the checks red" broken_mails_are_found
 	check "-vN names the patch that changed" changes_shown
+	check "--git: on a tree that somebody has" onto_a_tree
 	check "a last version that is not there is refused" refuses_no_version
 	check "a sender without a name is refused" refuses_nobody
 	check "what checkpatch finds is refused" refuses_bad_patch
