@@ -312,6 +312,8 @@ changes_shown() {
 	sed -n '/^Subject: .*page two/,$p' "$TMP/own.mbox" | sed '1,/^---$/d' | grep -q 'Second is better now' ||
 		{ say "the note is not below the ---"; return 1; }
 	mv "$TMP/own.mbox" "$TMP/v2.mbox"
+	# that somebody else is the author now does not change a patch
+	SENDER='Other Sender <other@example.org>' own_mbox -v2 --own && range_diff_good v1 || return 1
 	page two 'Better still.'
 	own_mbox -v3 --since "$TMP/v2.mbox" && range_diff_good v2
 }
