@@ -576,16 +576,28 @@ choose_version() {
 # fetch_deb PACKAGE VERSION DIRECTORY: DEB becomes the file; apt-get checks that
 # it is the archive's.  After update_lists.
 fetch_deb() {
-	local package=$1 version=$2 part=$3/part
+	try_fetch_deb "$@" || die "cannot download $1 $2 (see $LOG)"
+}
 
+# try_fetch_deb, with the same: it fails if the archive does not give it, and then GONE
+# is set if that does not have the file, whatever its list says.
+try_fetch_deb() {
+	local package=$1 version=$2 part=$3/part rc=0
+
+	GONE=
 	DEB=$3/${package}_${version}_all.deb
 	[ ! -f "$DEB" ] || return 0
 	need_space "$CACHE" 2000
 	say "# downloading $package $version"
 	rm -rf "$part"
 	mkdir -p "$part"
-	run_logged download_into "$part" "$package=$version" ||
-		die "cannot download $package $version (see $LOG)"
+	run_logged to_file "$part/log" download_into "$part" "$package=$version" || rc=$?
+	cat "$part/log" >>"$LOG"
+	if [ "$rc" -ne 0 ]; then
+		! grep -q '^E: Failed to fetch .* 404 ' "$part/log" || GONE=1
+		rm -rf "$part"
+		return 1
+	fi
 	mv "$part"/*.deb "$DEB" || die "apt-get downloaded no package (see $LOG)"
 	rm -rf "$part"
 }

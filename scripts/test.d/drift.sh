@@ -48,7 +48,8 @@ not_served() {
 	done
 }
 
-# drift_source PACKAGE FULL: FILE is a tarball or package of that version
+# drift_source PACKAGE FULL: FILE is a tarball or package of that version, unless the
+# archive does not give it
 drift_source() {
 	local package=$1 full=$2
 
@@ -57,7 +58,7 @@ drift_source() {
 	elif [ -f "$CACHE/deb/${package}_${full}_all.deb" ]; then
 		FILE=$CACHE/deb/${package}_${full}_all.deb
 	else
-		fetch_deb "$package" "$full" "$CACHE/drift"
+		try_fetch_deb "$package" "$full" "$CACHE/drift" || return 1
 		FILE=$DEB
 	fi
 }
@@ -70,7 +71,7 @@ drift_files() {
 	FILES=$CACHE/drift/$full
 	{ find "$PATCHES" -name '*.patch' -exec cat {} + | files_of; say Makefile; } | sort -u >"$TMP/wanted"
 	[ ! -f "$FILES.list" ] || [ -n "$(comm -23 "$TMP/wanted" "$FILES.list")" ] || return 0
-	drift_source "$package" "$full"
+	drift_source "$package" "$full" || { drift_unfetched; return 1; }
 	rm -rf "$FILES" "$FILES.list"
 	mkdir -p "$FILES"
 	CURRENT="$PART: files of $full"
@@ -112,7 +113,7 @@ suites_pass() {
 
 	BUILT=no TESTED=-
 	need_space "$CACHE" 5000
-	drift_source "$1" "$2"
+	drift_source "$1" "$2" || return 1
 	CURRENT="$PART: $3: unpacking"
 	# make goes by times, which an older version's files may have too: no objects of another
 	rm -rf "$SRC" "$SRC.stamp" "$CACHE/build/kunit-drift$ON"
@@ -167,6 +168,19 @@ drift_one() {
 	rm -f "$CACHE"/drift/*.deb
 }
 
+# An archive may list what it has no more, or not yet.
+drift_unfetched() {
+	local reason="is listed by $suites, and its file is not there"
+
+	case $kind$GONE in
+	newest1) skipped "$upstream" "$reason" ;;
+	newest) not_ok "$upstream" "cannot be downloaded (see $LOG)" ;;
+	*1) say "# $upstream: $reason ($kind, not counted)" ;;
+	*) say "# $upstream: cannot be downloaded ($kind, not counted; see $LOG)" ;;
+	esac
+	drift_row "$upstream" "$base" 'no file' - - "$suites"
+}
+
 # drift_row VERSION SERIES APPLIES BUILDS PASSES SUITES
 drift_row() {
 	printf '%-11s %-14s %-8s %-10s %-11s %s\n' "$@" >>"$TMP/table"
@@ -178,6 +192,8 @@ drift_legend() {
 
 	! grep -q ' as tested ' "$TMP/table" ||
 		say "# as tested: the version that the series names, which the other parts build and test"
+	! grep -q ' no file ' "$TMP/table" ||
+		say "# no file: the archive lists the version, and did not give its file"
 	unbuilt=$(awk '/ yes      - / { printf " %s", $1 }' "$TMP/table")
 	[ -z "$unbuilt" ] || say "# not built, as asked:$unbuilt (scripts/test drift builds every one)"
 }
@@ -264,6 +280,23 @@ drift_tells_unbuilt() {
 	END
 }
 
+drift_notices_no_file() {
+	local upstream=9.9.9 base=9.9 suites=sid kind reason DEB GONE
+	local PASSED=0 FAILED=0 SKIPPED=0
+
+	# shellcheck disable=SC2317 # in place of the real one
+	own_apt() { say "E: Failed to fetch http://h/p.deb  $reason"; return 100; }
+	: >"$TMP/table"
+	for kind in newest older; do
+		for reason in '404  Not Found [IP: h 80]' 'Could not connect to h:80'; do
+			! try_fetch_deb p 9.9.9-1 "$TMP/no-file" || { say "it was fetched"; return 1; }
+			drift_unfetched
+		done
+	done
+	[ "$PASSED $FAILED $SKIPPED" = '0 1 1' ] || { say "$PASSED passed, $FAILED failed, $SKIPPED skipped"; return 1; }
+	[ "$(grep -c '^9\.9\.9 .* no file ' "$TMP/table")" -eq 4 ] || { say "it is not in the table"; return 1; }
+}
+
 drift_notices_outage() {
 	cat >"$TMP/update.fixture" <<-'END'
 	Get:1 http://h/debian bookworm InRelease [1 kB]
@@ -293,6 +326,7 @@ part_drift() {
 	fi
 	check "a base that is not served is noticed" drift_notices_absence
 	check "an outage is noticed" drift_notices_outage
+	check "a version without its file is told" drift_notices_no_file
 	check "what is not built is told" drift_tells_unbuilt
 	CURRENT="$PART: Debian's archive"
 	update_lists || { not_ok "Debian's archive" "cannot be reached at $ARCHIVE (see $LOG)"; return 0; }
