@@ -226,15 +226,20 @@ boot_only() {
 
 # vm_unbroken SCRIPT TESTS: what is red with a break is green without
 vm_unbroken() {
-	local wanted green
+	local wanted green red
 
 	CURRENT="mutations: guest $1 without a break"
 	boot_only none "$1" "$2"
 	wanted=$(say "$2" | wc -l) green=$(grep -c '^ok ' "$GUEST_OUT" || :)
-	if guest_finished && [ "$green" -ge "$wanted" ] && ! grep -q '^not ok ' "$GUEST_OUT"; then
-		ok "guest $1 without a break: $green ok"
-	else
+	red=$(sed -n 's/^not ok //p' "$GUEST_OUT" | head -n 1)
+	if [ -n "$red" ]; then
+		not_ok "guest $1 without a break" "$red (see $LOG)"
+	elif ! guest_finished; then
+		not_ok "guest $1 without a break" "it did not finish${GUEST_TIMEOUT:+ in $GUEST_TIMEOUT s} (see $LOG)"
+	elif [ "$green" -lt "$wanted" ]; then
 		not_ok "guest $1 without a break" "$green ok instead of $wanted (see $LOG)"
+	else
+		ok "guest $1 without a break: $green ok"
 	fi
 }
 
