@@ -159,7 +159,7 @@ kunit_lane() {
 	local name case red out=$TMP/kunit
 
 	mkdir "$out"
-	cp "${KUNIT_LOG%/*}/linux" "${KUNIT_LOG%/*}/.kunitconfig" "$out"
+	cp "${KUNIT_LOG%/*}/linux" "$out"
 	KUNIT_LOG=$out/test.log
 	for name; do
 		CURRENT="mutation $name"
