@@ -326,7 +326,7 @@ small_tree() {
 
 	mkdir -p "$2"
 	{ files_of "${SERIES_FILES[@]}"; say Makefile; } | sort -u | while read -r f; do
-		[ ! -e "$1/$f" ] || { mkdir -p "$2/$(dirname "$f")" && cp -p "$1/$f" "$2/$f"; }
+		[ ! -e "$1/$f" ] || { mkdir -p "$2/$(dirname "$f")" && cp -p "$1/$f" "$2/$f"; } || exit
 	done
 }
 

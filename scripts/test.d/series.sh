@@ -407,6 +407,32 @@ interrupted() {
 	done
 }
 
+# A disk gets full while the files to go back to are copied: the tree is as before.
+kept_in_part() {
+	local before undo=''
+
+	fresh
+	mkdir "$TMP/full"
+	cat >"$TMP/full/cp" <<-'END'
+	#!/bin/sh
+	case $* in
+	*/saved*) echo >>"$COPIED"; [ "$(wc -l <"$COPIED")" -le 3 ] || { echo "cp: no space left" >&2; exit 1; } ;;
+	esac
+	exec "$CP" "$@"
+	END
+	chmod +x "$TMP/full/cp"
+	for undo in '' --undo; do
+		before=$(contents "$MINI")
+		: >"$TMP/copied"
+		# shellcheck disable=SC2086 # none or one option
+		! COPIED=$TMP/copied CP=$(command -v cp) PATH=$TMP/full:$PATH "$REPO/scripts/apply" $undo "$MINI" ||
+			{ say "done without a way back"; return 1; }
+		[ -s "$TMP/copied" ] || { say "nothing was copied"; return 1; }
+		[ "$(contents "$MINI")" = "$before" ] || { say "the tree differs"; return 1; }
+		"$REPO/scripts/apply" $undo "$MINI" || return 1
+	done
+}
+
 # --- where the source comes from -------------------------------------------------
 
 # fake_debian VERSION...: in $FAKE, programs that stand for a machine without kernel
@@ -602,6 +628,7 @@ part_series() {
 	check "something else is refused" refuses_no_tree
 	check "undo of nothing is refused" refuses_undo_of_nothing
 	check "stopped in the middle: the tree is as it was" interrupted
+	check "no space for a way back: the tree is as it was" kept_in_part
 	check "broken fixtures turn the checks red" broken_is_found
 	check "fetch-linux: wrong input is refused" fetch_refuses_input
 	check "fetch-linux: the tested version, by lists of its own" fetch_uses_own_lists
