@@ -149,8 +149,14 @@ as_root() {
 
 APT_UPDATED=
 apt_update() {
+	local try
+
 	[ -z "$APT_UPDATED" ] || return 0
-	run_logged as_root apt-get -q update || :
+	# somebody else may be at it, as after a machine's first boot
+	for try in 1 2 3; do
+		! run_logged as_root apt-get -q update || break
+		[ "$try" = 3 ] || sleep 20
+	done
 	APT_UPDATED=1
 }
 
@@ -161,7 +167,7 @@ apt_install() {
 	say "# installing with apt-get: $*"
 	apt_update
 	run_logged as_root env DEBIAN_FRONTEND=noninteractive \
-		apt-get -q -y --no-install-recommends install "$@" ||
+		apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=600 install "$@" ||
 		die "apt-get could not install $*${LOG:+; see $LOG}"
 }
 
@@ -488,7 +494,7 @@ archive_uri() {
 # update_lists: asks every suite.  SUITES_READ are those that answered, SUITES_GONE
 # those the archive does not have, SUITES_FAILED the others.  It fails if none did.
 update_lists() {
-	local dir=$CACHE/apt keys=/usr/share/keyrings/debian-archive-keyring.gpg suite debian security uri out
+	local dir=$CACHE/apt keys=/usr/share/keyrings/debian-archive-keyring.gpg suite debian security uri out try
 
 	command -v apt-get >/dev/null || die "no apt-get here: cannot ask Debian's archive"
 	[ -f "$keys" ] || die "no $keys: cannot check Debian's archive (apt-get install debian-archive-keyring)"
@@ -502,15 +508,19 @@ update_lists() {
 	done >"$dir/sources.list"
 	say "# asking Debian's archive what it serves"
 	out=$dir/update.log
-	run_logged to_file "$out" own_apt apt-get update || :
-	cat "$out" >>"$LOG"
-	SUITES_READ='' SUITES_GONE='' SUITES_FAILED=''
-	for suite in $SUITES; do
-		case $(suite_answer "$suite" "$out") in
-		read) SUITES_READ+="$suite " ;;
-		gone) SUITES_GONE+="$suite " ;;
-		*) SUITES_FAILED+="$suite " ;;
-		esac
+	for try in 1 2 3; do
+		run_logged to_file "$out" own_apt apt-get update || :
+		cat "$out" >>"$LOG"
+		SUITES_READ='' SUITES_GONE='' SUITES_FAILED=''
+		for suite in $SUITES; do
+			case $(suite_answer "$suite" "$out") in
+			read) SUITES_READ+="$suite " ;;
+			gone) SUITES_GONE+="$suite " ;;
+			*) SUITES_FAILED+="$suite " ;;
+			esac
+		done
+		[ -n "$SUITES_FAILED" ] || break
+		[ "$try" = 3 ] || sleep 20
 	done
 	ARCHIVE=$debian
 	[ -n "$SUITES_READ" ]
@@ -582,19 +592,24 @@ fetch_deb() {
 # try_fetch_deb, with the same: it fails if the archive does not give it, and then GONE
 # is set if that does not have the file, whatever its list says.
 try_fetch_deb() {
-	local package=$1 version=$2 part=$3/part rc=0
+	local package=$1 version=$2 part=$3/part rc try
 
 	GONE=
 	DEB=$3/${package}_${version}_all.deb
 	[ ! -f "$DEB" ] || return 0
 	need_space "$CACHE" 2000
 	say "# downloading $package $version"
-	rm -rf "$part"
-	mkdir -p "$part"
-	run_logged to_file "$part/log" download_into "$part" "$package=$version" || rc=$?
-	cat "$part/log" >>"$LOG"
+	for try in 1 2; do
+		rm -rf "$part"
+		mkdir -p "$part"
+		rc=0
+		run_logged to_file "$part/log" download_into "$part" "$package=$version" || rc=$?
+		cat "$part/log" >>"$LOG"
+		[ "$rc" -ne 0 ] || break
+		if grep -q '^E: Failed to fetch .* 404 ' "$part/log"; then GONE=1; break; fi
+		[ "$try" = 2 ] || sleep 10
+	done
 	if [ "$rc" -ne 0 ]; then
-		! grep -q '^E: Failed to fetch .* 404 ' "$part/log" || GONE=1
 		rm -rf "$part"
 		return 1
 	fi

@@ -138,7 +138,7 @@ figures_agree() {
 mails_good() {
 	local mail today
 
-	today=$(date -u '+%d %b %Y' | sed 's/^0//')
+	today=$(date '+%d %b %Y' | sed 's/^0//')
 	for mail in "$1"/*; do
 		[ "${mail##*/}" = 0001 ] || [ "$(grep '^Signed-off-by:' "$mail")" = "Signed-off-by: $SENDER" ] ||
 			{ say "${mail##*/}: not signed off by the sender alone"; return 1; }

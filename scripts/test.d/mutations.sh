@@ -175,8 +175,8 @@ kunit_lane() {
 # kunit_broken NAME CASE
 kunit_broken() {
 	rm -f "$KUNIT_LOG"
-	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 120 \
-		tools/testing/kunit/kunit.py exec --build_dir="${KUNIT_LOG%/*}" --timeout=90 \
+	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 330 \
+		tools/testing/kunit/kunit.py exec --build_dir="${KUNIT_LOG%/*}" --timeout=300 \
 		--kernel_args="pdflush_broken=$1" "$2"
 }
 

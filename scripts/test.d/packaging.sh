@@ -216,6 +216,7 @@ find_udevadm() {
 	UDEVADM=$CACHE/udev/bin/udevadm
 	[ ! -x "$UDEVADM" ] || return 0
 	say "unpacking udevadm into $CACHE/udev"
+	apt_update # or there may be no list, or an old one
 	mkdir -p "$TMP/deb" && cd "$TMP/deb" && apt-get -q download udev &&
 		dpkg-deb -x udev_*.deb "$CACHE/udev" && [ -x "$UDEVADM" ]
 }

@@ -446,6 +446,8 @@ fake_debian() {
 	mkdir -p "$FAKE/bin" "$FAKE/served" "$FAKE/cache/deb"
 	for version; do fake_package "$FAKE/served" "$version"; done
 	for tool in dpkg-query sudo; do printf '#!/bin/sh\nexit 1\n' >"$FAKE/bin/$tool"; done
+	# between two tries
+	printf '#!/bin/sh\nexec %s 0.2\n' "$(command -v sleep)" >"$FAKE/bin/sleep"
 	cat >"$FAKE/bin/apt-cache" <<-'END'
 	#!/bin/sh
 	cd "$FAKE/served" || exit 1

@@ -53,7 +53,7 @@ part_uml() {
 	vm_images
 	boot run_uml checks 900
 	two_cpus "guest checks" "$TMP/kernel.log"
-	boot run_uml boot 180 pdflush=on
+	boot run_uml boot 300 pdflush=on
 	if guest_programs; then boot run_uml selftests 600; else not_ok "selftests build"; fi
 	vm_filesystems
 	boot run_uml paths 900

@@ -61,7 +61,7 @@ part_vm() {
 	new_tmp
 	vm_images
 	boot run_guest checks 900
-	boot run_guest boot 180 pdflush=on
+	boot run_guest boot 300 pdflush=on
 	if guest_programs; then boot run_guest selftests 600; else not_ok "selftests build"; fi
 	vm_filesystems
 	boot run_guest paths 900
