@@ -5,10 +5,24 @@
 # Common code of the scripts.  A script sets -eu and sources this file; nothing
 # runs by sourcing but the traps that clean up.
 
+# What a hook of git, or a shell's settings, would have us take for another directory.
+unset CDPATH GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_PREFIX
+
+# absolute FILE: in FROM_HERE, which a cd does not change
+absolute() {
+	case $1 in
+	/*) FROM_HERE=$1 ;;
+	*) FROM_HERE=$PWD/$1 ;;
+	esac
+}
+
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-CACHE=${PDFLUSH_CACHE:-$REPO/.cache}
-PATCHES=${PDFLUSH_PATCHES:-$REPO/patches}
-PRIMARY_SERIES=${PDFLUSH_SERIES:-$REPO/series}
+absolute "${PDFLUSH_CACHE:-$REPO/.cache}"
+CACHE=$FROM_HERE
+absolute "${PDFLUSH_PATCHES:-$REPO/patches}"
+PATCHES=$FROM_HERE
+absolute "${PDFLUSH_SERIES:-$REPO/series}"
+PRIMARY_SERIES=$FROM_HERE
 
 # Where Debian is, if the machine's own apt does not say.
 ARCHIVE=deb.debian.org
@@ -87,8 +101,18 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
+# Much in the cache is removed unasked, so nobody else's things may be there.
+own_cache() {
+	[ ! -e "$CACHE/.pdflush" ] || return 0
+	mkdir -p "$CACHE" 2>/dev/null || die "cannot create $CACHE"
+	[ "$CACHE" = "$REPO/.cache" ] || [ -z "$(ls -A "$CACHE")" ] ||
+		die "$CACHE holds other things: PDFLUSH_CACHE needs a directory of its own"
+	: 2>/dev/null >"$CACHE/.pdflush" || die "cannot write to $CACHE"
+}
+
 # new_tmp: a scratch directory in TMP, removed at the end.
 new_tmp() {
+	own_cache
 	mkdir -p "$CACHE/tmp"
 	TMP=$(mktemp -d "$CACHE/tmp/${0##*/}.XXXXXX")
 	TMP_DIRS+=("$TMP")
@@ -211,7 +235,7 @@ need_space() {
 
 # One user of the cache at a time.
 lock_cache() {
-	mkdir -p "$CACHE" 2>/dev/null || die "cannot create $CACHE"
+	own_cache
 	[ -z "${PDFLUSH_LOCKED:-}" ] || return 0
 	exec 9>"$CACHE/lock"
 	flock -w 10 9 || die "another run uses $CACHE; wait for it, or set PDFLUSH_CACHE"
@@ -639,7 +663,7 @@ work_tree() {
 	shift 2
 
 	TREE=$CACHE/tree/$name$ON
-	check_work_tree
+	check_work_tree || return 1
 	new_tmp
 	stage=$TMP/stage
 	mkdir "$stage"
@@ -650,14 +674,14 @@ work_tree() {
 	rm -f "$TREE.state"
 	while read -r f; do
 		if [ -e "$stage/$f" ]; then
-			sync_file "$stage/$f" "$TREE/$f"
+			sync_file "$stage/$f" "$TREE/$f" || return 1
 		elif grep -qxF -e "$f" "$TMP/touched" || [ ! -e "$SRC/$f" ]; then
 			rm -f "$TREE/$f"
 		else
-			sync_file "$SRC/$f" "$TREE/$f"
+			sync_file "$SRC/$f" "$TREE/$f" || return 1
 		fi
 	done <"$TMP/all"
-	mv "$TMP/touched" "$TREE.files"
+	mv "$TMP/touched" "$TREE.files" || return 1
 	say "$(cat "$SRC.stamp") $(tree_state "$TREE")" >"$TREE.state"
 	rm -rf "$TMP"
 }
@@ -670,16 +694,11 @@ check_work_tree() {
 	fi
 	rm -rf "$TREE" "$TREE.state"
 	mkdir -p "$CACHE/tree"
-	cp -al "$SRC" "$TREE"
-	: >"$TREE.files"
+	cp -al "$SRC" "$TREE" && : >"$TREE.files"
 }
 
 sync_file() {
-	cmp -s "$1" "$2" || {
-		mkdir -p "$(dirname "$2")"
-		rm -f "$2"
-		cp "$1" "$2"
-	}
+	cmp -s "$1" "$2" || { mkdir -p "$(dirname "$2")" && rm -f "$2" && cp "$1" "$2"; }
 }
 
 # stage_series DIRECTORY COUNT [PATCH...]: only the files touched, patched.
@@ -687,11 +706,10 @@ stage_series() {
 	local stage=$1 count=$2 f
 	shift 2
 
-	small_tree "$SRC" "$stage"
+	small_tree "$SRC" "$stage" || return 1
 	[ "$#" -eq 0 ] || for f in $(files_of "$@"); do
 		if [ -e "$SRC/$f" ] && [ ! -e "$stage/$f" ]; then
-			mkdir -p "$stage/$(dirname "$f")"
-			cp -p "$SRC/$f" "$stage/$f"
+			mkdir -p "$stage/$(dirname "$f")" && cp -p "$SRC/$f" "$stage/$f" || return 1
 		fi
 	done
 	[ "$count" -ge 0 ] || count=${#SERIES_FILES[@]}

@@ -433,6 +433,75 @@ kept_in_part() {
 	done
 }
 
+# git am fails half-way, and somebody edits another file meanwhile: that stays, and the
+# rest is as before.
+am_fails() {
+	local before head
+
+	fresh
+	head=$(git -C "$MINI" rev-parse HEAD)
+	mkdir -p "$TMP/am"
+	cat >"$TMP/am/git" <<-'END'
+	#!/bin/sh
+	case " $* " in
+	*" am "*)
+		echo '# edited' >>"$EDITED"
+		for last; do :; done
+		echo 'not a mail' >"$BAD"
+		case $last in *.patch) set -- "$@" "$BAD" ;; esac
+		"$REAL" "$@"
+		exit 1
+		;;
+	esac
+	exec "$REAL" "$@"
+	END
+	chmod +x "$TMP/am/git"
+	echo '# edited' >>"$MINI/Makefile"
+	before=$(contents "$MINI")
+	git -C "$MINI" checkout -q -- Makefile
+	! REAL=$(command -v git) EDITED=$MINI/Makefile BAD=$TMP/bad PATH=$TMP/am:$PATH "$REPO/scripts/apply" --git "$MINI" ||
+		{ say "git am failed, and nobody says so"; return 1; }
+	[ "$(git -C "$MINI" rev-parse HEAD)" = "$head" ] || { say "HEAD has moved"; return 1; }
+	[ "$(git -C "$MINI" status --porcelain)" = ' M Makefile' ] || { say "not only the edit is there"; return 1; }
+	[ "$(contents "$MINI")" = "$before" ] || { say "the tree differs"; return 1; }
+	[ ! -e "$MINI/.git/rebase-apply" ] || { say "git am is still under way"; return 1; }
+}
+
+# Two at once: one does it, the other says so.
+two_at_once() {
+	local before pid done=0
+
+	fresh
+	before=$(contents "$MINI")
+	"$REPO/scripts/apply" "$MINI" &
+	pid=$!
+	! "$REPO/scripts/apply" "$MINI" || done=1
+	! wait "$pid" || done=$((done + 1))
+	[ "$done" -eq 1 ] || { say "$done of two succeeded"; return 1; }
+	same_files || { say "not the files that quilt makes"; return 1; }
+	"$REPO/scripts/apply" --undo "$MINI" || return 1
+	[ "$(contents "$MINI")" = "$before" ] || { say "the tree differs after the undo"; return 1; }
+}
+
+# What is not the script's own is left alone.
+foreign_is_left() {
+	mkdir -p "$TMP/mine/linux-$BASE" "$TMP/export/patches"
+	echo mine >"$TMP/mine/linux-$BASE/file"
+	! PDFLUSH_CACHE=$TMP/mine "$REPO/scripts/fetch-linux" "$BASE" || { say "a cache among other things"; return 1; }
+	[ "$(cd "$TMP/mine" && find . -type f)" = "./linux-$BASE/file" ] || { say "other things were touched"; return 1; }
+	echo mine >"$TMP/export/patches/mine.patch"
+	echo mine.patch >"$TMP/export/series"
+	fresh
+	"$REPO/scripts/apply" --git "$MINI" || return 1
+	! "$REPO/scripts/export" --output "$TMP/export" "$MINI" || { say "exported over another series"; return 1; }
+	[ "$(cat "$TMP/export/series" "$TMP/export/patches/mine.patch")" = "mine.patch
+mine" ] || { say "another series was touched"; return 1; }
+	rm -r "$TMP/export"
+	(cd "$TMP" && "$REPO/scripts/export" --output export "$MINI") || return 1
+	[ -s "$TMP/export/patches/${SERIES_FILES[0]##*/}" ] || [ -s "$TMP/export/patches/$BASE/${SERIES_FILES[0]##*/}" ] ||
+		{ say "exported to another place"; return 1; }
+}
+
 # --- where the source comes from -------------------------------------------------
 
 # fake_debian VERSION...: in $FAKE, programs that stand for a machine without kernel
@@ -444,6 +513,7 @@ fake_debian() {
 	FAKE=$TMP/fake ANSWER=Get
 	rm -rf "$FAKE"
 	mkdir -p "$FAKE/bin" "$FAKE/served" "$FAKE/cache/deb"
+	: >"$FAKE/cache/.pdflush"
 	for version; do fake_package "$FAKE/served" "$version"; done
 	for tool in dpkg-query sudo; do printf '#!/bin/sh\nexit 1\n' >"$FAKE/bin/$tool"; done
 	# between two tries
@@ -631,6 +701,9 @@ part_series() {
 	check "undo of nothing is refused" refuses_undo_of_nothing
 	check "stopped in the middle: the tree is as it was" interrupted
 	check "no space for a way back: the tree is as it was" kept_in_part
+	check "git am fails: the tree and what others did there are as they were" am_fails
+	check "two at once: one of them does it" two_at_once
+	check "other people's things are left alone" foreign_is_left
 	check "broken fixtures turn the checks red" broken_is_found
 	check "fetch-linux: wrong input is refused" fetch_refuses_input
 	check "fetch-linux: the tested version, by lists of its own" fetch_uses_own_lists
