@@ -485,21 +485,22 @@ two_at_once() {
 
 # What is not the script's own is left alone.
 foreign_is_left() {
-	mkdir -p "$TMP/mine/linux-$BASE" "$TMP/export/patches"
+	local own=$TMP/export/patches${ON:+/$BASE} list=$TMP/export/${ON:+patches/$BASE/}series
+
+	mkdir -p "$TMP/mine/linux-$BASE" "$own"
 	echo mine >"$TMP/mine/linux-$BASE/file"
 	! PDFLUSH_CACHE=$TMP/mine "$REPO/scripts/fetch-linux" "$BASE" || { say "a cache among other things"; return 1; }
 	[ "$(cd "$TMP/mine" && find . -type f)" = "./linux-$BASE/file" ] || { say "other things were touched"; return 1; }
-	echo mine >"$TMP/export/patches/mine.patch"
-	echo mine.patch >"$TMP/export/series"
+	echo mine >"$own/mine.patch"
+	echo mine.patch >"$list"
 	fresh
 	"$REPO/scripts/apply" --git "$MINI" || return 1
 	! "$REPO/scripts/export" --output "$TMP/export" "$MINI" || { say "exported over another series"; return 1; }
-	[ "$(cat "$TMP/export/series" "$TMP/export/patches/mine.patch")" = "mine.patch
+	[ "$(cat "$list" "$own/mine.patch")" = "mine.patch
 mine" ] || { say "another series was touched"; return 1; }
 	rm -r "$TMP/export"
 	(cd "$TMP" && "$REPO/scripts/export" --output export "$MINI") || return 1
-	[ -s "$TMP/export/patches/${SERIES_FILES[0]##*/}" ] || [ -s "$TMP/export/patches/$BASE/${SERIES_FILES[0]##*/}" ] ||
-		{ say "exported to another place"; return 1; }
+	[ -s "$list" ] && grep -q . "$own"/*.patch || { say "exported to another place"; return 1; }
 }
 
 # --- where the source comes from -------------------------------------------------
