@@ -63,13 +63,14 @@ struct way {
 	bool		pdflush;
 	int		max_active;
 	int		min;
-	int		max;
+	int		max;		/* 0: automatic */
 	int		slice;		/* vm.max_writeback_pages */
+	int		threads;	/* pdflush_max_threads */
 };
 
 static const struct way F_AND_P[] = {
 	{ "F", false, 0, 2, 8, 0 },
-	{ "P", true, 0, 2, 8, 0 },
+	{ "P", true, 0, 2, 0, 0 },
 };
 
 struct row {
@@ -633,48 +634,74 @@ static void marked_kick(void)
 
 /* ---- ext4 ---- */
 
-/* The blocks of the empty filesystem that hold anything. */
-static struct {
-	off_t	offset;
-	char	*data;
-} *blank;
-static int nr_blank;
+/* The blocks of an empty filesystem that hold anything. */
+struct blank {
+	const char	*fs;
+	const char	*disk;
+	int		nr;
+	long		mb;
+	struct {
+		off_t	offset;
+		char	*data;
+	} *chunks;
+};
+
+static struct blank blanks[] = {
+	{ "ext4", "/dev/ubda" },
+	{ "xfs", "/dev/ubdb" },
+	{ "ext2", "/dev/ubdc" },
+};
+
 static long blank_mb;
 
-static void read_blank(void)
+static void read_blank(struct blank *b)
 {
-	int fd = open("/dev/ubda", O_RDONLY);
 	ssize_t len;
 	off_t at;
+	int fd;
 
+	if (b->nr)
+		return;
+	fd = open(b->disk, O_RDONLY);
 	if (fd < 0)
-		fail("/dev/ubda");
+		fail(b->disk);
 	for (at = 0; (len = pread(fd, chunk, CHUNK, at)) == CHUNK; at += CHUNK) {
 		if (!chunk[0] && !memcmp(chunk, chunk + 1, CHUNK - 1))
 			continue;
-		blank = realloc(blank, (nr_blank + 1) * sizeof(*blank));
-		blank[nr_blank].offset = at;
-		blank[nr_blank].data = aligned_alloc(PAGE, CHUNK);
-		memcpy(blank[nr_blank++].data, chunk, CHUNK);
+		b->chunks = realloc(b->chunks, (b->nr + 1) * sizeof(*b->chunks));
+		b->chunks[b->nr].offset = at;
+		b->chunks[b->nr].data = aligned_alloc(PAGE, CHUNK);
+		memcpy(b->chunks[b->nr++].data, chunk, CHUNK);
 	}
-	if (len || !nr_blank)
-		fail("/dev/ubda");
-	blank_mb = at / MB;
+	if (len || !b->nr)
+		fail(b->disk);
+	b->mb = at / MB;
 	close(fd);
+	memset(chunk, 'x', sizeof(chunk));
+}
+
+static void mount_fs(const struct device *dev, const char *fs,
+		     const char *options)
+{
+	int fd = open_device(dev, O_WRONLY | O_DIRECT), i;
+	struct blank *b = blanks;
+	const char *path;
+
+	while (strcmp(b->fs, fs))
+		b++;
+	read_blank(b);
+	for (i = 0; i < b->nr; i++)
+		if (pwrite(fd, b->chunks[i].data, CHUNK, b->chunks[i].offset) != CHUNK)
+			fail(dev->name);
+	close(fd);
+	path = path_of("/dev/%s", dev->name);
+	if (mount(path, "/mnt", fs, MS_NOATIME, options))
+		fail("mount");
 }
 
 static void mount_blank(const struct device *dev, const char *options)
 {
-	int fd = open_device(dev, O_WRONLY | O_DIRECT), i;
-	const char *path;
-
-	for (i = 0; i < nr_blank; i++)
-		if (pwrite(fd, blank[i].data, CHUNK, blank[i].offset) != CHUNK)
-			fail(dev->name);
-	close(fd);
-	path = path_of("/dev/%s", dev->name);
-	if (mount(path, "/mnt", "ext4", MS_NOATIME, options))
-		fail("mount");
+	mount_fs(dev, "ext4", options);
 }
 
 static int create(const char *path)
@@ -909,10 +936,10 @@ static void part_locality(void)
 
 static const struct way slice_ways[] = {
 	{ "F", false, 0, 2, 8, 0 },
-	{ "P", true, 0, 2, 8, 0 },
-	{ "P slice=4096", true, 0, 2, 8, 4096 },
-	{ "P slice=1024", true, 0, 2, 8, 1024 },
-	{ "P slice=256", true, 0, 2, 8, 256 },
+	{ "P", true, 0, 2, 0, 0 },
+	{ "P slice=4096", true, 0, 2, 0, 4096 },
+	{ "P slice=1024", true, 0, 2, 0, 1024 },
+	{ "P slice=256", true, 0, 2, 0, 256 },
 };
 
 struct slice {
@@ -1029,9 +1056,9 @@ static void part_slice(void)
 /* Here the last number is not a slice but the age of old data, in centiseconds. */
 static const struct way mapped_ways[] = {
 	{ "F 1 s", false, 0, 2, 8, 100 },
-	{ "P 1 s", true, 0, 2, 8, 100 },
+	{ "P 1 s", true, 0, 2, 0, 100 },
 	{ "F never", false, 0, 2, 8, 360000 },
-	{ "P never", true, 0, 2, 8, 360000 },
+	{ "P never", true, 0, 2, 0, 360000 },
 };
 
 struct mapped {
@@ -1364,6 +1391,7 @@ static const struct way hung_ways[] = {
 	{ "F", false, 0, 2, 8, 0 },
 	{ "F max_active=2", false, 2, 2, 8, 0 },
 	{ "F max_active=1", false, 1, 2, 8, 0 },
+	{ "P", true, 0, 2, 0, 0 },
 	{ "P max=2", true, 0, 2, 2, 0 },
 };
 
@@ -1413,7 +1441,7 @@ static void part_hung(void)
 		.table = {
 			.title = "two devices that answer after 6 s; "
 				 "interval and age of old data 1 s",
-			.ways = hung_ways, .nr_ways = 4,
+			.ways = hung_ways, .nr_ways = 5,
 		},
 	};
 
@@ -1432,15 +1460,15 @@ static void part_hung(void)
 static const struct way threads_ways[] = {
 	{ "F", false, 0, 2, 8, 0 },
 	{ "F max_active=8", false, 8, 2, 8, 0 },
+	{ "P", true, 0, 2, 0, 0 },
 	{ "P max=8", true, 0, 2, 8, 0 },
 	{ "P max=32", true, 0, 2, 32, 0 },
-	{ "P min=max=32", true, 0, 32, 32, 0 },
 };
 
 static const struct way burst_ways[] = {
 	{ "F", false, 0, 2, 8, 0 },
-	{ "P min=2", true, 0, 2, 8, 0 },
-	{ "P min=8", true, 0, 8, 8, 0 },
+	{ "P", true, 0, 2, 0, 0 },
+	{ "P min=max=8", true, 0, 8, 8, 0 },
 };
 
 #define MAX_BUSY	256
@@ -1779,6 +1807,8 @@ static void part_off(void)
 
 /* ---- */
 
+#include "measure-parallel.c"
+
 static void mount_all(void)
 {
 	mount("proc", "/proc", "proc", 0, NULL);
@@ -1803,6 +1833,7 @@ static const struct {
 	{ "burst",	part_burst },
 	{ "switch",	part_switch },
 	{ "off",	part_off },
+	{ "parallel",	part_parallel },
 };
 
 int main(void)
@@ -1836,8 +1867,10 @@ int main(void)
 		default_max_active = get_number(MAX_ACTIVE);
 		printf("# %s, %ld CPUs, max_active %ld\n", part,
 		       sysconf(_SC_NPROCESSORS_ONLN), default_max_active);
-		read_blank();
-		memset(chunk, 'x', sizeof(chunk));
+		if (strcmp(part, "parallel")) {
+			read_blank(&blanks[0]);
+			blank_mb = blanks[0].mb;
+		}
 		parts[i].run();
 		puts("guest: finished");
 		end();
