@@ -53,11 +53,18 @@ kunit_red() {
 
 # one_kunitconfig KUNITCONFIG [ARGUMENT...]
 one_kunitconfig() {
-	local name rc=0 splat
+	local name rc=0
 	name=$(basename "$1")
 
 	CURRENT="$PART: $name"
 	kunit_run "$@" || rc=$?
+	kunit_verdict "$name" "$rc"
+}
+
+# kunit_verdict NAME STATUS: of the run that left KUNIT_LOG
+kunit_verdict() {
+	local name=$1 rc=$2 splat
+
 	if [ ! -s "$KUNIT_LOG" ]; then
 		not_ok "$name" "it did not run (see $LOG)"
 		return

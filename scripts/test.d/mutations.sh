@@ -2,26 +2,25 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
-# scripts/test mutations and scripts/mutate: a deliberate break must turn every
-# test it names red; others may follow.  kunit/breaks.patch has all of them in one
-# kernel for UML and one for the guest, in the folders of the parts kunit and vm;
-# its command line chooses one.  With none chosen, everything must pass.
+# scripts/test mutations [NAME...]: a deliberate break must turn every test it names
+# red; others may follow.  kunit/breaks.patch has all of them in one tree; the kernel's
+# command line chooses one.  With none chosen, everything must pass.
+#
+# The suites run in a UML kernel, the checks of the guest in QEMU.  By default one UML
+# kernel is for both: it boots in half a second.  What UML does not have is left out.
 
 # shellcheck source=scripts/test.d/kunit.sh
 . "$REPO/scripts/test.d/kunit.sh"
-# shellcheck source=scripts/vm.sh
-. "$REPO/scripts/vm.sh"
+# shellcheck source=scripts/lib/vm.sh
+. "$REPO/scripts/lib/vm.sh"
+# shellcheck source=scripts/lib/uml.sh
+. "$REPO/scripts/lib/uml.sh"
 
 BREAKS=$REPO/kunit/breaks
 
 need_mutations() {
 	need_vm_tools
 	need_filesystem_tools
-}
-
-# break_names: in the order of the list
-break_names() {
-	sed -n 's/^Name: //p' "$BREAKS.list"
 }
 
 # about NAME FIELD: its values in the list
@@ -57,21 +56,55 @@ list_and_patch_agree() {
 	return "$bad"
 }
 
-# part_mutations [NAME...]
+# part_mutations [quick] [NAME...]
 part_mutations() {
-	local names=("$@")
+	local names left KUNIT_WAY=-breaks GUEST_WAY=-breaks RUN_BROKEN='run_guest' build=build_broken
 
+	[ "${1:-}" != quick ] || { shift; build=build_quick RUN_BROKEN='run_uml'; }
+	names=("$@")
 	[ "${#names[@]}" -gt 0 ] || mapfile -t names < <(break_names)
 	if run_logged list_and_patch_agree; then
 		ok "kunit/breaks: the list and the patch agree"
 	else
 		not_ok "kunit/breaks" "$(last_words 160) (see $LOG)"
 	fi
-	work_tree main -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
+	if [ "$build" = build_quick ]; then
+		left=$(for name in "${names[@]}"; do ! needs_qemu "$name" || say "$name"; done)
+		mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -vxF -f <(say "$left"))
+		say "# only \"scripts/test mutations\" has: $(say "$left" | paste -sd ' ')"
+	fi
+	work_tree breaks -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
+	"$build" || return 0
 	breaks_in_kunit "${names[@]}"
 	breaks_in_vm "${names[@]}"
-	# leave the shared tree as the other parts want it
-	work_tree main -1
+}
+
+# needs_qemu NAME: there is no SysRq in UML
+needs_qemu() {
+	about "$1" Caught-by | grep -q '^vm .*SysRq'
+}
+
+# build_broken: a kernel for the suites, and one for the guest
+build_broken() {
+	CURRENT='mutations: kernel for UML'
+	one_kunitconfig "$REPO/kunit/pdflush.kunitconfig"
+	KUNIT_KERNEL=${KUNIT_LOG%/*}/linux
+	CURRENT='mutations: kernel for the guest'
+	build_vm_kernel "$REPO"/kconfig/{vm,filesystems,debug,pdflush}.config ||
+		{ not_ok "kernel for the guest"; return 1; }
+}
+
+# build_quick: one for both
+build_quick() {
+	local rc=0
+
+	CURRENT='mutations: kernel'
+	build_uml_kernel "$REPO"/kconfig/{uml,filesystems,debug,pdflush,tests}.config ||
+		{ not_ok "kernel with the breaks"; return 1; }
+	KUNIT_KERNEL=$KERNEL KUNIT_LOG=${KERNEL%/*}/test.log
+	CURRENT='mutations: KUnit without a break'
+	kunit_broken none || rc=$?
+	kunit_verdict breaks.kunitconfig "$rc"
 }
 
 # RED[NAME]: the tests that turned red, as Caught-by says them, a line each
@@ -146,20 +179,18 @@ in_vm() {
 breaks_in_kunit() {
 	local name
 
-	CURRENT='mutations: kernel for UML'
-	one_kunitconfig "$REPO/kunit/pdflush.kunitconfig"
 	new_tmp
 	CURRENT="mutations: KUnit with one of $# breaks each"
 	in_lanes kunit_lane "$@"
 	for name; do in_vm "$name" || verdict "$name"; done
 }
 
-# kunit_lane NAME...: with the kernel that one_kunitconfig built
+# kunit_lane NAME...
 kunit_lane() {
 	local name case red out=$TMP/kunit
 
 	mkdir "$out"
-	cp "${KUNIT_LOG%/*}/linux" "$out"
+	cp "$KUNIT_KERNEL" "$out/linux"
 	KUNIT_LOG=$out/test.log
 	for name; do
 		CURRENT="mutation $name"
@@ -172,12 +203,12 @@ kunit_lane() {
 	done
 }
 
-# kunit_broken NAME CASE
+# kunit_broken NAME [CASE]
 kunit_broken() {
 	rm -f "$KUNIT_LOG"
 	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 330 \
 		tools/testing/kunit/kunit.py exec --build_dir="${KUNIT_LOG%/*}" --timeout=300 \
-		--kernel_args="pdflush_broken=$1" "$2"
+		--kernel_args="pdflush_broken=$1" ${2:+"$2"}
 }
 
 breaks_in_vm() {
@@ -185,9 +216,6 @@ breaks_in_vm() {
 
 	for name; do ! in_vm "$name" || wanted+=("$name"); done
 	[ "${#wanted[@]}" -gt 0 ] || return 0
-	CURRENT='mutations: kernel for the guest'
-	build_vm_kernel "$REPO"/kconfig/{vm,filesystems,debug,pdflush}.config ||
-		{ not_ok "kernel for the guest"; return; }
 	new_tmp
 	vm_images
 	vm_filesystems
@@ -221,7 +249,7 @@ boot_only() {
 	say "$3" >"$TMP/only"
 	blank_disk "$TMP/one.img" 100
 	guest_image "$2"
-	run_guest "$2" 600 "pdflush_broken=$1"
+	"$RUN_BROKEN" "$2" 600 kunit.enable=0 "pdflush_broken=$1"
 }
 
 # vm_unbroken SCRIPT TESTS: what is red with a break is green without

@@ -7,8 +7,8 @@
 
 # shellcheck source=scripts/test.d/vm.sh
 . "$REPO/scripts/test.d/vm.sh"
-# shellcheck source=scripts/uml.sh
-. "$REPO/scripts/uml.sh"
+# shellcheck source=scripts/lib/uml.sh
+. "$REPO/scripts/lib/uml.sh"
 # shellcheck source=scripts/test.d/kunit.sh
 . "$REPO/scripts/test.d/kunit.sh"
 
@@ -34,14 +34,15 @@ suites_on_two_cpus() {
 	done
 }
 
-# part_uml [KUNITCONFIG]: with a name, only that suite and no guest
+# part_uml [quick]: with one of the kunitconfigs
 part_uml() {
+	local quick=${1:-}
+
 	CURRENT='uml: patched kernel'
 	work_tree main -1 || { not_ok "patched tree"; return; }
 	uml_has_smp "$TREE" ||
 		{ not_ok "user-mode Linux with two CPUs" "Linux $(kernel_version "$TREE") has none; 7.3 does"; return; }
-	suites_on_two_cpus "$@"
-	[ "$#" -eq 0 ] || return 0
+	suites_on_two_cpus ${quick:+pdflush}
 	CURRENT='uml: kernel for the guest'
 	if build_uml_kernel "$REPO"/kconfig/{uml,filesystems,debug,pdflush}.config; then
 		ok "kernel for the guest, every option as asked"

@@ -16,7 +16,7 @@ absolute() {
 	esac
 }
 
-REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 absolute "${PDFLUSH_CACHE:-$REPO/.cache}"
 CACHE=$FROM_HERE
 absolute "${PDFLUSH_PATCHES:-$REPO/patches}"
@@ -27,8 +27,22 @@ PRIMARY_SERIES=$FROM_HERE
 # Where Debian is, if the machine's own apt does not say.
 ARCHIVE=deb.debian.org
 
-# The kernels there is a series for; the first is the primary one.
-BASES='6.12 6.1 7.3'
+# The kernels there is a series for, the primary one first, and which parts of
+# scripts/test each has: all of them, and what a run without arguments does.  PART:WORD
+# is a part cut down to what WORD means to it.
+bases_table() {
+	cat <<'END'
+6.12 all     series mbox packaging model style docs tools kunit vm build mutations
+6.1  all     series style docs tools kunit vm build
+7.3  all     series mbox style docs tools kunit uml vm build
+6.12 default series mutations:quick model vm:quick build:quick style kunit:lockdep packaging tools docs
+7.3  default uml:quick series mbox
+6.1  default series kunit:pdflush
+6.12 default drift:newest
+END
+}
+
+BASES=$(bases_table | awk '$2 == "all" { printf "%s%s", n++ ? " " : "", $1 }')
 PRIMARY=${BASES%% *}
 
 # What "checkpatch --strict --terse --showfile" has against trace events, which
@@ -332,6 +346,11 @@ freeze_series() {
 files_of() {
 	sed -n -e 's,^--- a/\([^[:space:]]*\).*,\1,p' \
 		-e 's,^+++ b/\([^[:space:]]*\).*,\1,p' "$@" | sort -u
+}
+
+# break_names: of the deliberate breaks, in the order of the list
+break_names() {
+	sed -n 's/^Name: //p' "$REPO/kunit/breaks.list"
 }
 
 # first_change: "PATCH FILE", the first patch that changes a file there is; what
@@ -659,6 +678,18 @@ kept_deb() {
 # the pristine tree by hard links and changes only what differs, so that a
 # second build is small.
 work_tree() {
+	local lock rc=0
+
+	# another lane may want the same one
+	mkdir -p "$CACHE/tree"
+	exec {lock}>"$CACHE/tree/$1$ON.lock"
+	flock "$lock"
+	make_work_tree "$@" || rc=1
+	exec {lock}>&-
+	return "$rc"
+}
+
+make_work_tree() {
 	local name=$1 count=$2 stage f TMP
 	shift 2
 
