@@ -98,7 +98,7 @@ on_exit() {
 }
 
 cleanup() {
-	local rc=$?
+	local rc=$? IFS=$' \t\n'
 
 	trap - EXIT
 	trap '' INT TERM HUP
@@ -779,13 +779,18 @@ kernel_config() {
 	check_config "$out/.config" "$@"
 }
 
-# config_of_tree TREE FRAGMENT: 7.3 has no PROC_SYSCTL, SYSCTL is asked for there.
+# config_of_tree TREE FRAGMENT: 7.3 has no PROC_SYSCTL, SYSCTL is asked for there; and
+# before that UML is one CPU.
 config_of_tree() {
-	if grep -q '^config PROC_SYSCTL$' "$1/fs/proc/Kconfig"; then
-		cat "$2"
-	else
-		sed 's/^CONFIG_PROC_SYSCTL=/CONFIG_SYSCTL=/' "$2"
-	fi
+	local change=()
+
+	grep -q '^config PROC_SYSCTL$' "$1/fs/proc/Kconfig" || change+=(-e 's/^CONFIG_PROC_SYSCTL=/CONFIG_SYSCTL=/')
+	[ "${MAKE_KERNEL[*]: -1}" != ARCH=um ] || uml_has_smp "$1" || change+=(-e '/^CONFIG_\(SMP\|NR_CPUS\)=/d')
+	sed -e '' ${change[@]+"${change[@]}"} "$2"
+}
+
+uml_has_smp() {
+	grep -q '^config UML_SUBARCH_SUPPORTS_SMP' "$1/arch/um/Kconfig"
 }
 
 MAKE_KERNEL=(make "CC=ccache gcc" "HOSTCC=ccache gcc")

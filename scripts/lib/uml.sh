@@ -9,11 +9,6 @@ need_uml_tools() {
 	need_guest_tools
 }
 
-# SMP needs 7.x: before that, UML is one CPU.
-uml_has_smp() {
-	grep -q '^config UML_SUBARCH_SUPPORTS_SMP' "$1/arch/um/Kconfig"
-}
-
 # build_uml_kernel FRAGMENT...: KERNEL becomes the UML of TREE, with
 # kconfig/guest.config and these.
 build_uml_kernel() {

@@ -631,7 +631,7 @@ fetch_tells_absence() {
 a_run() (
 	gone=" $1 "
 	shift
-	SUITES_READ='sid ' CACHE=$TMP/run PASSED=0 FAILED=0 SKIPPED=0 UNSERVED=' ' STEPS=("$@") RESULT=() TIME=()
+	SUITES_READ='sid ' CACHE=$TMP/run PASSED=0 FAILED=0 SKIPPED=0 UNSERVED=' ' STEPS=("$@") ONCE=("$@") RESULT=() SUMS=()
 	main=$BASHPID JOB='' TMP_DIRS=()
 	need_build_tools() { :; }
 	need_drift() { :; }
