@@ -51,6 +51,14 @@ kunit_red() {
 	' <(sed 's/^\[[^]]*\] //' "$KUNIT_LOG" | tr -d '\r')
 }
 
+# kunit_reasons: what the red cases expected and saw
+kunit_reasons() {
+	sed 's/^\[[^]]*\] //' "$KUNIT_LOG" | tr -d '\r' | awk '
+	/^ *# .*: (EXPECTATION|ASSERTION) FAILED/ { left = 6 }
+	/^ *(not )?ok [0-9]+ /			{ left = 0 }
+	left-- > 0				{ print "#  " $0 }' | head -n 40
+}
+
 # one_kunitconfig KUNITCONFIG [ARGUMENT...]
 one_kunitconfig() {
 	local name rc=0
@@ -72,6 +80,7 @@ kunit_verdict() {
 	if [ "$rc" -eq 0 ] && [ "$(kunit_total pass)" -gt 0 ] && [ "$(kunit_total fail)" -eq 0 ]; then
 		ok "$name: $(kunit_total pass) passed, $(kunit_total skip) skipped"
 	else
+		kunit_reasons
 		not_ok "$name" "$(kunit_total fail) failed: $(kunit_red | head -n 3 | tr '\n' ' ')(see $LOG)"
 	fi
 	splat=$(kunit_splats | head -n 1)

@@ -52,10 +52,10 @@ part_uml() {
 	fi
 	new_tmp
 	vm_images
-	boot run_uml checks 900
+	boot run_uml checks 1800
 	two_cpus "guest checks" "$TMP/kernel.log"
 	boot run_uml boot 300 pdflush=on
-	if guest_programs; then boot run_uml selftests 600; else not_ok "selftests build"; fi
+	if guest_programs; then boot run_uml selftests 1200; else not_ok "selftests build"; fi
 	vm_filesystems
-	boot run_uml paths 900
+	boot run_uml paths 1800
 }

@@ -86,16 +86,16 @@ part_vm() {
 	new_tmp
 	vm_images
 	if [ -n "$quick" ]; then
-		boot_some run_guest checks 900 "$QEMU_CHECKS"
+		boot_some run_guest checks 1800 "$QEMU_CHECKS"
 	else
-		boot run_guest checks 900
+		boot run_guest checks 1800
 	fi
 	boot run_guest boot 300 pdflush=on
-	if guest_programs; then boot run_guest selftests 600; else not_ok "selftests build"; fi
+	if guest_programs; then boot run_guest selftests 1200; else not_ok "selftests build"; fi
 	vm_filesystems
 	if [ -n "$quick" ]; then
-		boot_some run_guest paths 900 "$QEMU_PATHS"
+		boot_some run_guest paths 1800 "$QEMU_PATHS"
 	else
-		boot run_guest paths 900
+		boot run_guest paths 1800
 	fi
 }
