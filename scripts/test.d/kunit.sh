@@ -11,6 +11,7 @@ need_kunit() {
 
 # Another way to run the same configurations has a name, and folders of its own.
 KUNIT_WAY=
+KUNIT_TIMEOUT=${KUNIT_TIMEOUT:-300}
 
 # kunit_run KUNITCONFIG [ARGUMENT...]: in TREE; what UML said is in KUNIT_LOG.
 kunit_run() {
@@ -28,7 +29,14 @@ kunit_run() {
 	fi
 	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 1500 \
 		tools/testing/kunit/kunit.py run --kunitconfig="$config" --build_dir="$out" \
-		--jobs="$JOBS" --timeout="${KUNIT_TIMEOUT:-300}" --make_options='CC=ccache gcc' "${@:2}"
+		--jobs="$JOBS" --timeout="$KUNIT_TIMEOUT" --make_options='CC=ccache gcc' "${@:2}"
+}
+
+# kunit_exec ARGUMENT...: boots the kernel "linux" that is in the folder of KUNIT_LOG
+kunit_exec() {
+	rm -f "$KUNIT_LOG"
+	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 $((KUNIT_TIMEOUT + 30)) \
+		tools/testing/kunit/kunit.py exec --build_dir="${KUNIT_LOG%/*}" --timeout="$KUNIT_TIMEOUT" "$@"
 }
 
 # The unpatched kernel warns once while UML boots, of its own PCI driver.
@@ -85,7 +93,8 @@ kunit_verdict() {
 	fi
 	splat=$(kunit_splats | head -n 1)
 	[ -z "$splat" ] && ok "$name: nothing bad in the kernel log" || not_ok "$name: kernel log" "$splat"
-	cp "$KUNIT_LOG" "$CACHE/log/kunit-${name%.kunitconfig}$KUNIT_WAY$ON.log"
+	name=${name%.kunitconfig}
+	cp "$KUNIT_LOG" "$CACHE/log/kunit-${name// /-}$KUNIT_WAY$ON.log"
 }
 
 part_kunit() {

@@ -103,7 +103,7 @@ build_quick() {
 		{ not_ok "kernel with the breaks"; return 1; }
 	KUNIT_KERNEL=$KERNEL KUNIT_LOG=${KERNEL%/*}/test.log
 	CURRENT='mutations: KUnit without a break'
-	kunit_broken none || rc=$?
+	kunit_exec --kernel_args=pdflush_broken=none || rc=$?
 	kunit_verdict breaks.kunitconfig "$rc"
 }
 
@@ -196,19 +196,11 @@ kunit_lane() {
 		CURRENT="mutation $name"
 		# One by one: the others of a suite may take long to fail.
 		for case in $(tests_of "$name" kunit); do
-			kunit_broken "$name" "$case" || :
+			kunit_exec --kernel_args="pdflush_broken=$name" "$case" || :
 			mapfile -t red < <(kunit_red | sort -u)
 			turned_red "$name" kunit ${red[@]+"${red[@]}"}
 		done
 	done
-}
-
-# kunit_broken NAME [CASE]
-kunit_broken() {
-	rm -f "$KUNIT_LOG"
-	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 330 \
-		tools/testing/kunit/kunit.py exec --build_dir="${KUNIT_LOG%/*}" --timeout=300 \
-		--kernel_args="pdflush_broken=$1" ${2:+"$2"}
 }
 
 breaks_in_vm() {
