@@ -694,7 +694,7 @@ make_work_tree() {
 	shift 2
 
 	TREE=$CACHE/tree/$name$ON
-	check_work_tree || return 1
+	[ "$TREE" = "$HELD_TREE" ] || check_work_tree || return 1
 	new_tmp
 	stage=$TMP/stage
 	mkdir "$stage"
@@ -713,8 +713,24 @@ make_work_tree() {
 		fi
 	done <"$TMP/all"
 	mv "$TMP/touched" "$TREE.files" || return 1
-	say "$(cat "$SRC.stamp") $(tree_state "$TREE")" >"$TREE.state"
+	[ "$TREE" = "$HELD_TREE" ] || note_work_tree
 	rm -rf "$TMP"
+}
+
+note_work_tree() {
+	say "$(cat "$SRC.stamp") $(tree_state "$TREE")" >"$TREE.state"
+}
+
+# hold_tree: TREE is changed again and again by this process, and by nobody else; not
+# looked at in between, and made anew should that be its end.
+HELD_TREE=
+hold_tree() {
+	HELD_TREE=$TREE
+}
+
+release_tree() {
+	[ "$TREE" != "$HELD_TREE" ] || note_work_tree
+	HELD_TREE=
 }
 
 # A work tree that somebody changed is made anew.

@@ -207,14 +207,16 @@ step_name() {
 # part_build [quick]
 part_build() {
 	new_tmp
+	CURRENT='build: base'
+	work_tree steps 0 || return 1
+	hold_tree
 	if [ "${1:-}" = quick ]; then build_quickly; else build_all; fi
+	release_tree
 }
 
 build_all() {
 	local i name on off out=$CACHE/build/step-n$ON
 
-	CURRENT='build: base'
-	work_tree steps 0 || return 1
 	: >"$TMP/base.warnings"
 	build_step n vmlinux "$REPO/kconfig/build.config" || { not_ok "the base builds"; return; }
 	mv "$TMP/n.warnings" "$TMP/base.warnings"
