@@ -632,7 +632,7 @@ a_run() (
 	gone=" $1 "
 	shift
 	SUITES_READ='sid ' CACHE=$TMP/run PASSED=0 FAILED=0 SKIPPED=0 UNSERVED=' ' STEPS=("$@") ONCE=("$@") RESULT=() SUMS=()
-	main=$BASHPID JOB='' TMP_DIRS=()
+	main=$BASHPID JOB='' TMP_DIRS=() LANE_NUMBER=''
 	need_build_tools() { :; }
 	need_drift() { :; }
 	find_linux() { [ "${gone/ $1 /}" = "$gone" ]; }
