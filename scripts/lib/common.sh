@@ -35,8 +35,10 @@ bases_table() {
 6.12 all     series mbox packaging model style docs tools kunit vm build mutations
 6.1  all     series style docs tools kunit vm build
 7.3  all     series mbox style docs tools kunit uml vm build
-6.12 default series mutations:quick model vm:quick build:quick style kunit:lockdep packaging tools docs
-7.3  default uml:quick series mbox
+6.12 default series
+7.3  default uml:quick
+6.12 default model vm:quick build:quick style kunit:lockdep packaging tools docs
+7.3  default mutations:quick series mbox
 6.1  default series kunit:pdflush
 6.12 default drift:newest
 END
@@ -44,6 +46,9 @@ END
 
 BASES=$(bases_table | awk '$2 == "all" { printf "%s%s", n++ ? " " : "", $1 }')
 PRIMARY=${BASES%% *}
+
+# The one whose user-mode Linux has two CPUs.
+UML_BASE=$(bases_table | awk '$2 == "all" && / uml / { print $1 }')
 
 # What "checkpatch --strict --terse --showfile" has against trace events, which
 # nobody writes in any other way.
@@ -765,7 +770,11 @@ stage_series() {
 			{ say "# the series does not apply to $SRC_ID; see $LOG"; return 1; }
 	fi
 	for f; do
-		patch -d "$stage" -p1 -F0 -s --no-backup-if-mismatch <"$f" >>"$LOG" 2>&1 || return 1
+		if [ -n "${AS_FAR_AS_IT_FITS:-}" ]; then
+			patch -d "$stage" -p1 -F3 -s --no-backup-if-mismatch -r - <"$f" >>"$LOG" 2>&1 || :
+		else
+			patch -d "$stage" -p1 -F0 -s --no-backup-if-mismatch <"$f" >>"$LOG" 2>&1 || return 1
+		fi
 	done
 }
 

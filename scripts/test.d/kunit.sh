@@ -47,7 +47,7 @@ kunit_splats() {
 
 # "# Totals: pass:41 fail:0 skip:0 total:41" lines of the suites, added up
 kunit_total() {
-	grep -aoE "^# Totals: .*|^    # Totals: .*" "$KUNIT_LOG" | grep -oE "$1:[0-9]+" | cut -d : -f 2 |
+	sed 's/^\[[^]]*\] //' "$KUNIT_LOG" | grep -aoE "^# Totals: .*|^    # Totals: .*" | grep -oE "$1:[0-9]+" | cut -d : -f 2 |
 		awk '{ n += $1 } END { print n + 0 }'
 }
 

@@ -7,7 +7,8 @@
 # command line chooses one.  With none chosen, everything must pass.
 #
 # The suites run in a UML kernel, the checks of the guest in QEMU.  By default one UML
-# kernel is for both: it boots in half a second.  What UML does not have is left out.
+# kernel of the newest base is for both, in the folders of the part uml: it boots in half
+# a second.  What does not fit that base, and what UML does not have, is left out.
 
 # shellcheck source=scripts/test.d/kunit.sh
 . "$REPO/scripts/test.d/kunit.sh"
@@ -58,9 +59,9 @@ list_and_patch_agree() {
 
 # part_mutations [quick] [NAME...]
 part_mutations() {
-	local names left KUNIT_WAY=-breaks GUEST_WAY=-breaks RUN_BROKEN='run_guest' build=build_broken
+	local names left KUNIT_WAY=-breaks GUEST_WAY=-breaks RUN_BROKEN='run_guest' KUNIT_ARGS=() quick=
 
-	[ "${1:-}" != quick ] || { shift; build=build_quick RUN_BROKEN='run_uml'; }
+	[ "${1:-}" != quick ] || { shift; quick=1; }
 	names=("$@")
 	[ "${#names[@]}" -gt 0 ] || mapfile -t names < <(break_names)
 	if run_logged list_and_patch_agree; then
@@ -68,20 +69,46 @@ part_mutations() {
 	else
 		not_ok "kunit/breaks" "$(last_words 160) (see $LOG)"
 	fi
-	if [ "$build" = build_quick ]; then
-		left=$(for name in "${names[@]}"; do ! needs_qemu "$name" || say "$name"; done)
-		mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -vxF -f <(say "$left"))
-		say "# only \"scripts/test mutations\" has: $(say "$left" | paste -sd ' ')"
+	if [ -n "$quick" ]; then
+		GUEST_WAY='' RUN_BROKEN=run_uml KUNIT_ARGS=(--kernel_args=ncpus=2 --kernel_args=seccomp=on)
+		break_tree_as_far || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
+		left=$(for name in "${names[@]}"; do fits_uml "$name" || say "$name"; done)
+		mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -vxF -f <(say "$left") | grep .)
+		[ -z "$left" ] || say "# left to \"scripts/test mutations\": $(say "$left" | paste -sd ' ')"
+		[ "${#names[@]}" -gt 0 ] || return 0
+		build_quick || return 0
+	else
+		work_tree breaks -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
+		build_broken || return 0
 	fi
-	work_tree breaks -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
-	"$build" || return 0
 	breaks_in_kunit "${names[@]}"
 	breaks_in_vm "${names[@]}"
 }
 
-# needs_qemu NAME: there is no SysRq in UML
-needs_qemu() {
-	about "$1" Caught-by | grep -q '^vm .*SysRq'
+# break_tree_as_far: the tree of the part uml, with what fits it of the breaks, and those
+# of this base for what does not
+break_tree_as_far() {
+	local AS_FAR_AS_IT_FITS=1 own=()
+
+	[ ! -f "$BREAKS$ON.patch" ] || own=("$BREAKS$ON.patch")
+	work_tree uml -1 "$BREAKS.patch" ${own[@]+"${own[@]}"}
+}
+
+# uses NAME FILE...: how often
+uses() {
+	local name=$1
+	shift
+
+	cat "$@" | grep -oF "pdflush_broken(\"$name\")" | wc -l
+}
+
+# fits_uml NAME: all of it is in the tree, and no test of it needs SysRq or laptop mode
+fits_uml() {
+	local files
+
+	mapfile -t files < <(files_of "$BREAKS.patch" | grep '\.[ch]$' | sed "s,^,$TREE/,")
+	! about "$1" Caught-by | grep -qE '^vm .*(SysRq|laptop)' &&
+		[ "$(uses "$1" "${files[@]}")" -ge "$(uses "$1" "$BREAKS.patch")" ]
 }
 
 # build_broken: a kernel for the suites, and one for the guest
@@ -103,8 +130,8 @@ build_quick() {
 		{ not_ok "kernel with the breaks"; return 1; }
 	KUNIT_KERNEL=$KERNEL KUNIT_LOG=${KERNEL%/*}/test.log
 	CURRENT='mutations: KUnit without a break'
-	kunit_exec --kernel_args=pdflush_broken=none || rc=$?
-	kunit_verdict breaks.kunitconfig "$rc"
+	kunit_exec "${KUNIT_ARGS[@]}" --kernel_args=pdflush_broken=none || rc=$?
+	kunit_verdict "KUnit without a break" "$rc"
 }
 
 # RED[NAME]: the tests that turned red, as Caught-by says them, a line each
@@ -196,7 +223,7 @@ kunit_lane() {
 		CURRENT="mutation $name"
 		# One by one: the others of a suite may take long to fail.
 		for case in $(tests_of "$name" kunit); do
-			kunit_exec --kernel_args="pdflush_broken=$name" "$case" || :
+			kunit_exec ${KUNIT_ARGS[@]+"${KUNIT_ARGS[@]}"} --kernel_args="pdflush_broken=$name" "$case" || :
 			mapfile -t red < <(kunit_red | sort -u)
 			turned_red "$name" kunit ${red[@]+"${red[@]}"}
 		done

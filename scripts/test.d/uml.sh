@@ -35,7 +35,8 @@ suites_on_two_cpus() {
 # part_uml [quick]: with one kernel for the suites and the guest, which has lockdep
 part_uml() {
 	CURRENT='uml: patched kernel'
-	work_tree main -1 || { not_ok "patched tree"; return; }
+	# of its own, which the part mutations changes
+	work_tree uml -1 || { not_ok "patched tree"; return; }
 	uml_has_smp "$TREE" ||
 		{ not_ok "user-mode Linux with two CPUs" "Linux $(kernel_version "$TREE") has none; 7.3 does"; return; }
 	if [ "${1:-}" = quick ]; then
