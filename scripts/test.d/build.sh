@@ -11,6 +11,9 @@
 # see that every symbol the touched objects need is defined: a header of the series
 # is included nearly everywhere, and building the rest again and again would triple
 # the time.
+#
+# By default vmlinux is built of the whole series only, which comes first, and of
+# the base and the patches between the touched objects.
 
 need_build() {
 	need_build_tools
@@ -33,7 +36,11 @@ build_step() {
 	# shellcheck disable=SC2086 # target may be several
 	run_logged "${MAKE_KERNEL[@]}" -C "$TREE" O="$out" -j"$JOBS" W=1 \
 		${neutral[@]+"${neutral[@]}"} $target || return 1
-	[ "$target" = vmlinux ] || symbols_defined "$out" || return 1
+	if [ "$target" = vmlinux ]; then
+		rm -f "$TMP/${out##*/}.rest"
+	else
+		symbols_defined "$out" || return 1
+	fi
 	tail -n "+$mark" "$LOG" | warnings_of_touched >"$TMP/$name.warnings"
 }
 
@@ -53,18 +60,39 @@ step_config() {
 	say "$key $(file_hash "$out/.config")" >"$out/config.key"
 }
 
-# What the touched objects leave undefined is in the last vmlinux or in what was
-# just built.
-symbols_defined() {
-	local out=$1 missing o objects=()
+# touched_built FOLDER: OBJECTS, the touched ones there whose source is in TREE
+touched_built() {
+	local o
 
+	OBJECTS=()
 	while read -r o; do
 		# one without a source here is left from another run
-		[ ! -f "$out/$o" ] || [ ! -f "$TREE/${o%.o}.c" ] || objects+=("$out/$o")
+		[ ! -f "$1/$o" ] || [ ! -f "$TREE/${o%.o}.c" ] || OBJECTS+=("$1/$o")
 	done < <(touched_objects)
-	missing=$(comm -23 <(nm -u "${objects[@]}" | awk '$1 == "U" { print $2 }' | sort -u) \
-		<(nm -P "$out/vmlinux" "${objects[@]}" | awk '$2 ~ /^[^Uw]$/ { print $1 }' | sort -u))
+}
+
+# What the touched objects leave undefined is in the last vmlinux, or in the part of it
+# that is not of touched objects if that is of a later patch; or in what was just built.
+symbols_defined() {
+	local out=$1 missing rest=$TMP/${1##*/}.rest
+
+	touched_built "$out"
+	[ -f "$rest" ] || defined_in "$out/vmlinux" >"$rest"
+	missing=$(comm -23 <(nm -u "${OBJECTS[@]}" | awk '$1 == "U" { print $2 }' | sort -u) \
+		<({ cat "$rest"; defined_in "${OBJECTS[@]}"; } | sort -u))
 	[ -z "$missing" ] || { say "undefined: $missing" >>"$LOG"; return 1; }
+}
+
+# defined_in FILE...
+defined_in() {
+	nm -P "$@" | awk '$2 ~ /^[^Uw]$/ { print $1 }' | sort -u
+}
+
+# without_touched FOLDER: what vmlinux, just built there, has from other objects
+without_touched() {
+	touched_built "$1"
+	comm -23 <(defined_in "$1/vmlinux") <(nm -gP "${OBJECTS[@]}" | awk '$2 ~ /^[^Uw]$/ { print $1 }' | sort -u) \
+		>"$TMP/${1##*/}.rest"
 }
 
 touched_folders() {
@@ -143,6 +171,13 @@ build_off() {
 	new_warnings n "$name"
 	# shellcheck disable=SC2046 # object names have no blanks
 	hash_objects "$CACHE/build/step-n$ON" $(touched_objects) >"$TMP/objects"
+	off_identical "$name"
+}
+
+# off_identical NAME
+off_identical() {
+	local name=$1
+
 	if diff "$TMP/base.objects" "$TMP/objects" >>"$LOG"; then
 		ok "$name: builds with the option off, touched objects are the base's"
 	else
@@ -164,12 +199,24 @@ build_on() {
 	fi
 }
 
-part_build() {
-	local i name on off out=$CACHE/build/step-n$ON
+# step_name INDEX
+step_name() {
+	say "$(($1 + 1))/${#SERIES_FILES[@]} $(basename "${SERIES_FILES[$1]}" .patch)"
+}
 
+# part_build [quick]
+part_build() {
 	new_tmp
 	CURRENT='build: base'
 	work_tree steps 0 || return 1
+	hold_tree
+	if [ "${1:-}" = quick ]; then build_quickly; else build_all; fi
+	release_tree
+}
+
+build_all() {
+	local i name on off out=$CACHE/build/step-n$ON
+
 	: >"$TMP/base.warnings"
 	build_step n vmlinux "$REPO/kconfig/build.config" || { not_ok "the base builds"; return; }
 	mv "$TMP/n.warnings" "$TMP/base.warnings"
@@ -180,7 +227,7 @@ part_build() {
 	[ -s "$TMP/base.objects" ] || { not_ok "off is identical" "no touched object is built"; return; }
 
 	for i in "${!SERIES_FILES[@]}"; do
-		name="$((i + 1))/${#SERIES_FILES[@]} $(basename "${SERIES_FILES[i]}" .patch)"
+		name=$(step_name "$i")
 		work_tree steps $((i + 1)) || { not_ok "$name: applies"; return; }
 		off=$(built_objects "$out") on=$(touched_folders)
 		[ "$i" -ne 0 ] || on=vmlinux
@@ -195,4 +242,49 @@ part_build() {
 	else
 		not_ok "off: all objects" "$(diff "$TMP/base.all" "$TMP/all" | sed -n 's/^[<>] \([^ ]*\) .*/\1/p' | sort -u | head -n 5 | tr '\n' ' ')"
 	fi
+}
+
+# The whole series first, then the base to compare it with, then what is between.
+build_quickly() {
+	local i name off out=$CACHE/build/step-n$ON out_on=$CACHE/build/step-y$ON last=$((${#SERIES_FILES[@]} - 1))
+
+	name=$(step_name "$last")
+	CURRENT="build: $name, option off"
+	work_tree steps -1 || { not_ok "$name: applies"; return; }
+	build_step n vmlinux "$REPO/kconfig/build.config" || { not_ok "$name: builds with the option off"; return; }
+	mv "$TMP/n.warnings" "$TMP/last.warnings"
+	without_touched "$out"
+	off=$(built_objects "$out")
+	# shellcheck disable=SC2086 # object names have no blanks
+	hash_objects "$out" $off >"$TMP/objects"
+
+	CURRENT='build: base'
+	work_tree steps 0 || return 1
+	build_step n "$off" "$REPO/kconfig/build.config" || { not_ok "the base builds"; return; }
+	mv "$TMP/n.warnings" "$TMP/base.warnings"
+	# shellcheck disable=SC2086
+	hash_objects "$out" $off >"$TMP/base.objects"
+	[ -s "$TMP/base.objects" ] || { not_ok "off is identical" "no touched object is built"; return; }
+	off_identical "$name"
+	mv "$TMP/last.warnings" "$TMP/n.warnings"
+	new_warnings n "$name"
+
+	work_tree steps -1 || return 1
+	build_on "$name" vmlinux
+	[ -f "$out_on/vmlinux" ] || return 0
+	without_touched "$out_on"
+
+	for ((i = 0; i < last; i++)); do
+		name=$(step_name "$i")
+		work_tree steps $((i + 1)) || { not_ok "$name: applies"; return; }
+		build_off "$name" "$off" || :
+		build_on "$name" "$(objects_on)" || :
+	done
+}
+
+# objects_on: the touched objects that the kernel with the option has and TREE has a
+# source of
+objects_on() {
+	touched_built "$CACHE/build/step-y$ON"
+	printf '%s\n' "${OBJECTS[@]#"$CACHE/build/step-y$ON/"}" | tr '\n' ' '
 }

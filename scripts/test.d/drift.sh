@@ -202,7 +202,7 @@ drift_legend() {
 drift_suites() {
 	say "# asked: ${SUITES_READ% }"
 	[ -z "$SUITES_GONE" ] || say "# not in the archive: ${SUITES_GONE% }"
-	say "# not asked: releases that SUITES in scripts/lib.sh does not name"
+	say "# not asked: releases that SUITES in scripts/lib/common.sh does not name"
 }
 
 # drift_verdict yes|no REASON [WHAT]: counted for the newest, shown for others

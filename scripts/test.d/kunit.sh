@@ -11,6 +11,7 @@ need_kunit() {
 
 # Another way to run the same configurations has a name, and folders of its own.
 KUNIT_WAY=
+KUNIT_TIMEOUT=${KUNIT_TIMEOUT:-300}
 
 # kunit_run KUNITCONFIG [ARGUMENT...]: in TREE; what UML said is in KUNIT_LOG.
 kunit_run() {
@@ -28,7 +29,14 @@ kunit_run() {
 	fi
 	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 1500 \
 		tools/testing/kunit/kunit.py run --kunitconfig="$config" --build_dir="$out" \
-		--jobs="$JOBS" --timeout="${KUNIT_TIMEOUT:-300}" --make_options='CC=ccache gcc' "${@:2}"
+		--jobs="$JOBS" --timeout="$KUNIT_TIMEOUT" --make_options='CC=ccache gcc' "${@:2}"
+}
+
+# kunit_exec ARGUMENT...: boots the kernel "linux" that is in the folder of KUNIT_LOG
+kunit_exec() {
+	rm -f "$KUNIT_LOG"
+	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 $((KUNIT_TIMEOUT + 30)) \
+		tools/testing/kunit/kunit.py exec --build_dir="${KUNIT_LOG%/*}" --timeout="$KUNIT_TIMEOUT" "$@"
 }
 
 # The unpatched kernel warns once while UML boots, of its own PCI driver.
@@ -39,7 +47,7 @@ kunit_splats() {
 
 # "# Totals: pass:41 fail:0 skip:0 total:41" lines of the suites, added up
 kunit_total() {
-	grep -aoE "^# Totals: .*|^    # Totals: .*" "$KUNIT_LOG" | grep -oE "$1:[0-9]+" | cut -d : -f 2 |
+	sed 's/^\[[^]]*\] //' "$KUNIT_LOG" | grep -aoE "^# Totals: .*|^    # Totals: .*" | grep -oE "$1:[0-9]+" | cut -d : -f 2 |
 		awk '{ n += $1 } END { print n + 0 }'
 }
 
@@ -51,13 +59,28 @@ kunit_red() {
 	' <(sed 's/^\[[^]]*\] //' "$KUNIT_LOG" | tr -d '\r')
 }
 
+# kunit_reasons: what the red cases expected and saw
+kunit_reasons() {
+	sed 's/^\[[^]]*\] //' "$KUNIT_LOG" | tr -d '\r' | awk '
+	/^ *# .*: (EXPECTATION|ASSERTION) FAILED/ { left = 6 }
+	/^ *(not )?ok [0-9]+ /			{ left = 0 }
+	left-- > 0				{ print "#  " $0 }' | head -n 40
+}
+
 # one_kunitconfig KUNITCONFIG [ARGUMENT...]
 one_kunitconfig() {
-	local name rc=0 splat
+	local name rc=0
 	name=$(basename "$1")
 
 	CURRENT="$PART: $name"
 	kunit_run "$@" || rc=$?
+	kunit_verdict "$name" "$rc"
+}
+
+# kunit_verdict NAME STATUS: of the run that left KUNIT_LOG
+kunit_verdict() {
+	local name=$1 rc=$2 splat
+
 	if [ ! -s "$KUNIT_LOG" ]; then
 		not_ok "$name" "it did not run (see $LOG)"
 		return
@@ -65,11 +88,13 @@ one_kunitconfig() {
 	if [ "$rc" -eq 0 ] && [ "$(kunit_total pass)" -gt 0 ] && [ "$(kunit_total fail)" -eq 0 ]; then
 		ok "$name: $(kunit_total pass) passed, $(kunit_total skip) skipped"
 	else
+		kunit_reasons
 		not_ok "$name" "$(kunit_total fail) failed: $(kunit_red | head -n 3 | tr '\n' ' ')(see $LOG)"
 	fi
 	splat=$(kunit_splats | head -n 1)
 	[ -z "$splat" ] && ok "$name: nothing bad in the kernel log" || not_ok "$name: kernel log" "$splat"
-	cp "$KUNIT_LOG" "$CACHE/log/kunit-${name%.kunitconfig}$KUNIT_WAY$ON.log"
+	name=${name%.kunitconfig}
+	cp "$KUNIT_LOG" "$CACHE/log/kunit-${name// /-}$KUNIT_WAY$ON.log"
 }
 
 part_kunit() {

@@ -2,26 +2,26 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
-# scripts/test mutations and scripts/mutate: a deliberate break must turn every
-# test it names red; others may follow.  kunit/breaks.patch has all of them in one
-# kernel for UML and one for the guest, in the folders of the parts kunit and vm;
-# its command line chooses one.  With none chosen, everything must pass.
+# scripts/test mutations [NAME...]: a deliberate break must turn every test it names
+# red; others may follow.  kunit/breaks.patch has all of them in one tree; the kernel's
+# command line chooses one.  With none chosen, everything must pass.
+#
+# The suites run in a UML kernel, the checks of the guest in QEMU.  By default one UML
+# kernel of the newest base is for both, in the folders of the part uml: it boots in half
+# a second.  What does not fit that base, and what UML does not have, is left out.
 
 # shellcheck source=scripts/test.d/kunit.sh
 . "$REPO/scripts/test.d/kunit.sh"
-# shellcheck source=scripts/vm.sh
-. "$REPO/scripts/vm.sh"
+# shellcheck source=scripts/lib/vm.sh
+. "$REPO/scripts/lib/vm.sh"
+# shellcheck source=scripts/lib/uml.sh
+. "$REPO/scripts/lib/uml.sh"
 
 BREAKS=$REPO/kunit/breaks
 
 need_mutations() {
 	need_vm_tools
 	need_filesystem_tools
-}
-
-# break_names: in the order of the list
-break_names() {
-	sed -n 's/^Name: //p' "$BREAKS.list"
 }
 
 # about NAME FIELD: its values in the list
@@ -57,21 +57,81 @@ list_and_patch_agree() {
 	return "$bad"
 }
 
-# part_mutations [NAME...]
+# part_mutations [quick] [NAME...]
 part_mutations() {
-	local names=("$@")
+	local names left KUNIT_WAY=-breaks GUEST_WAY=-breaks RUN_BROKEN='run_guest' KUNIT_ARGS=() quick=
 
+	[ "${1:-}" != quick ] || { shift; quick=1; }
+	names=("$@")
 	[ "${#names[@]}" -gt 0 ] || mapfile -t names < <(break_names)
 	if run_logged list_and_patch_agree; then
 		ok "kunit/breaks: the list and the patch agree"
 	else
 		not_ok "kunit/breaks" "$(last_words 160) (see $LOG)"
 	fi
-	work_tree main -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
+	if [ -n "$quick" ]; then
+		GUEST_WAY='' RUN_BROKEN=run_uml KUNIT_ARGS=(--kernel_args=ncpus=2 --kernel_args=seccomp=on)
+		break_tree_as_far || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
+		left=$(for name in "${names[@]}"; do fits_uml "$name" || say "$name"; done)
+		mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -vxF -f <(say "$left") | grep .)
+		[ -z "$left" ] || say "# left to \"scripts/test mutations\": $(say "$left" | paste -sd ' ')"
+		[ "${#names[@]}" -gt 0 ] || return 0
+		build_quick || return 0
+	else
+		work_tree breaks -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
+		build_broken || return 0
+	fi
 	breaks_in_kunit "${names[@]}"
 	breaks_in_vm "${names[@]}"
-	# leave the shared tree as the other parts want it
-	work_tree main -1
+}
+
+# break_tree_as_far: the tree of the part uml, with what fits it of the breaks, and those
+# of this base for what does not
+break_tree_as_far() {
+	local AS_FAR_AS_IT_FITS=1 own=()
+
+	[ ! -f "$BREAKS$ON.patch" ] || own=("$BREAKS$ON.patch")
+	work_tree uml -1 "$BREAKS.patch" ${own[@]+"${own[@]}"}
+}
+
+# uses NAME FILE...: how often
+uses() {
+	local name=$1
+	shift
+
+	cat "$@" | grep -oF "pdflush_broken(\"$name\")" | wc -l
+}
+
+# fits_uml NAME: all of it is in the tree, and no test of it needs SysRq or laptop mode
+fits_uml() {
+	local files
+
+	mapfile -t files < <(files_of "$BREAKS.patch" | grep '\.[ch]$' | sed "s,^,$TREE/,")
+	! about "$1" Caught-by | grep -qE '^vm .*(SysRq|laptop)' &&
+		[ "$(uses "$1" "${files[@]}")" -ge "$(uses "$1" "$BREAKS.patch")" ]
+}
+
+# build_broken: a kernel for the suites, and one for the guest
+build_broken() {
+	CURRENT='mutations: kernel for UML'
+	one_kunitconfig "$REPO/kunit/pdflush.kunitconfig"
+	KUNIT_KERNEL=${KUNIT_LOG%/*}/linux
+	CURRENT='mutations: kernel for the guest'
+	build_vm_kernel "$REPO"/kconfig/{vm,filesystems,debug,pdflush}.config ||
+		{ not_ok "kernel for the guest"; return 1; }
+}
+
+# build_quick: one for both
+build_quick() {
+	local rc=0
+
+	CURRENT='mutations: kernel'
+	build_uml_kernel "$REPO"/kconfig/{uml,filesystems,debug,pdflush,tests}.config ||
+		{ not_ok "kernel with the breaks"; return 1; }
+	KUNIT_KERNEL=$KERNEL KUNIT_LOG=${KERNEL%/*}/test.log
+	CURRENT='mutations: KUnit without a break'
+	kunit_exec "${KUNIT_ARGS[@]}" --kernel_args=pdflush_broken=none || rc=$?
+	kunit_verdict "KUnit without a break" "$rc"
 }
 
 # RED[NAME]: the tests that turned red, as Caught-by says them, a line each
@@ -146,38 +206,28 @@ in_vm() {
 breaks_in_kunit() {
 	local name
 
-	CURRENT='mutations: kernel for UML'
-	one_kunitconfig "$REPO/kunit/pdflush.kunitconfig"
 	new_tmp
 	CURRENT="mutations: KUnit with one of $# breaks each"
 	in_lanes kunit_lane "$@"
 	for name; do in_vm "$name" || verdict "$name"; done
 }
 
-# kunit_lane NAME...: with the kernel that one_kunitconfig built
+# kunit_lane NAME...
 kunit_lane() {
 	local name case red out=$TMP/kunit
 
 	mkdir "$out"
-	cp "${KUNIT_LOG%/*}/linux" "$out"
+	cp "$KUNIT_KERNEL" "$out/linux"
 	KUNIT_LOG=$out/test.log
 	for name; do
 		CURRENT="mutation $name"
 		# One by one: the others of a suite may take long to fail.
 		for case in $(tests_of "$name" kunit); do
-			kunit_broken "$name" "$case" || :
+			kunit_exec ${KUNIT_ARGS[@]+"${KUNIT_ARGS[@]}"} --kernel_args="pdflush_broken=$name" "$case" || :
 			mapfile -t red < <(kunit_red | sort -u)
 			turned_red "$name" kunit ${red[@]+"${red[@]}"}
 		done
 	done
-}
-
-# kunit_broken NAME CASE
-kunit_broken() {
-	rm -f "$KUNIT_LOG"
-	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 330 \
-		tools/testing/kunit/kunit.py exec --build_dir="${KUNIT_LOG%/*}" --timeout=300 \
-		--kernel_args="pdflush_broken=$1" "$2"
 }
 
 breaks_in_vm() {
@@ -185,9 +235,6 @@ breaks_in_vm() {
 
 	for name; do ! in_vm "$name" || wanted+=("$name"); done
 	[ "${#wanted[@]}" -gt 0 ] || return 0
-	CURRENT='mutations: kernel for the guest'
-	build_vm_kernel "$REPO"/kconfig/{vm,filesystems,debug,pdflush}.config ||
-		{ not_ok "kernel for the guest"; return; }
 	new_tmp
 	vm_images
 	vm_filesystems
@@ -214,14 +261,16 @@ vm_lane() {
 	done
 }
 
-# boot_only NAME SCRIPT TESTS: boots with only these
+# boot_only NAME SCRIPT TESTS: boots with only these; what a break keeps from coming is
+# not waited for as long as what is late on a busy host
 boot_only() {
-	local GUEST_LINES=not_shown
+	local GUEST_LINES=not_shown patience=patience=1
 
+	[ "$1" != none ] || patience=
 	say "$3" >"$TMP/only"
 	blank_disk "$TMP/one.img" 100
 	guest_image "$2"
-	run_guest "$2" 600 "pdflush_broken=$1"
+	"$RUN_BROKEN" "$2" 600 kunit.enable=0 "pdflush_broken=$1" $patience
 }
 
 # vm_unbroken SCRIPT TESTS: what is red with a break is green without

@@ -625,19 +625,30 @@ fetch_tells_absence() {
 # --- a base that is not there ---------------------------------------------------
 
 # a_run GONE STEP...: scripts/test with these steps when the bases GONE are not served.
-# Its parts do nothing; series of the base DYING ends the run.
+# Its parts do nothing, but series of the base FAILING, DYING and KILLED, and of STOPPING,
+# which ends the run.
 # shellcheck disable=SC2034,SC2317 # all of it is for main
 a_run() (
 	gone=" $1 "
 	shift
-	SUITES_READ='sid ' CACHE=$TMP/run PASSED=0 FAILED=0 SKIPPED=0 UNSERVED=' ' STEPS=("$@") RESULT=()
+	SUITES_READ='sid ' CACHE=$TMP/run PASSED=0 FAILED=0 SKIPPED=0 UNSERVED=' ' STEPS=("$@") ONCE=("$@") RESULT=() SUMS=()
+	main=$BASHPID JOB='' TMP_DIRS=() LANE_NUMBER=''
 	need_build_tools() { :; }
 	need_drift() { :; }
 	find_linux() { [ "${gone/ $1 /}" = "$gone" ]; }
 	fetch_linux() { SRC=/tree SRC_ID="linux-source-$1 $1.1-1"; }
-	part_series() { [ "$BASE" != "${DYING:-}" ] || die "an end in the middle"; ok "on ${SRC:-nothing}"; }
+	part_series() {
+		case $BASE in
+		"${DYING:-}") die "an end in the middle" ;;
+		"${KILLED:-}") kill -KILL "$BASHPID" ;;
+		"${STOPPING:-}") kill -TERM "$main" && for _ in $(seq 50); do sleep 0.2; done ;;
+		"${FAILING:-}") not_ok "on ${SRC:-nothing}" "a fault" ;;
+		*) ok "on ${SRC:-nothing}" ;;
+		esac
+	}
 	part_drift() { ok "on ${SRC:-nothing}"; }
 	trap on_exit EXIT
+	trap 'exit 143' TERM
 	main
 )
 
@@ -652,22 +663,47 @@ said() {
 
 # all but what needs it is done, and the numbers and the table tell
 unserved_is_skipped() {
-	a_run "$PRIMARY" "$PRIMARY series" '7.3 series' "$PRIMARY drift newest" >"$TMP/out" 2>&1 ||
+	LANES=1 a_run "$PRIMARY" "$PRIMARY series" '7.3 series' "$PRIMARY drift newest" >"$TMP/out" 2>&1 ||
 		{ cat "$TMP/out"; say "a base that is not served fails the run"; return 1; }
 	said "skipped 1 $PRIMARY: linux-source-$PRIMARY: not served by Debian's archive (asked: sid); without: series" \
 		'ok 2 7.3 series: on /tree' 'ok 3 drift: on nothing' "$PRIMARY    skipped   " '7.3     1 passed  ' \
 		'2 passed, 0 failed, 1 skipped' || return 1
-	a_run 7.3 "$PRIMARY series" '7.3 series' "$PRIMARY drift newest" >"$TMP/out" 2>&1 || { cat "$TMP/out"; return 1; }
+	LANES=1 a_run 7.3 "$PRIMARY series" '7.3 series' "$PRIMARY drift newest" >"$TMP/out" 2>&1 || { cat "$TMP/out"; return 1; }
 	said "ok 2 series: on /tree" 'ok 3 drift: on /tree' '7.3     skipped   ' '2 passed, 0 failed, 1 skipped' || return 1
 	! a_run '7.3 6.1' '7.3 series' '6.1 series' >"$TMP/out" 2>&1 || { say "a run that skips all is a success"; return 1; }
 	said '0 passed, 0 failed, 2 skipped'
 }
 
+# A part that ends early is a failure, and the others run; what ends the run leaves the
+# table of what was done.
 early_end_keeps_table() {
-	! DYING=7.3 a_run '' "$PRIMARY series" '7.3 series' '6.1 series' >"$TMP/out" 2>&1 ||
-		{ say "a run that stops early is a success"; return 1; }
+	! LANES=1 STOPPING=7.3 a_run '' "$PRIMARY series" '7.3 series' '6.1 series' >"$TMP/out" 2>&1 ||
+		{ say "a run that is stopped is a success"; return 1; }
 	said '# stopped in 7.3 series; until then:' "$PRIMARY    1 passed  " '7.3     stopped   ' '6.1     -         ' \
 		'1 passed, 0 failed'
+}
+
+# lane_is_heard REASON: a failure of the step of 7.3 fails the run, in whichever lane
+lane_is_heard() {
+	said "not ok $1" 'ok 3 6.1 series: on /tree' '2 passed, 1 failed' || return 1
+	grep -qE '^7.3 series +[0-9]+ +[0-9]+ +1$' "$TMP/out" || { cat "$TMP/out"; say "the table of parts lacks it"; return 1; }
+}
+
+lanes_are_heard() {
+	local steps=("$PRIMARY series" '7.3 series' '6.1 series') log=$TMP/run/log/series-7.3.log one=("$PRIMARY series" '6.1 series')
+
+	! LANES=1 FAILING=7.3 a_run '' "${steps[@]}" >"$TMP/out" 2>&1 || { say "a failure is a success"; return 1; }
+	lane_is_heard '2 7.3 series: on /tree: a fault' || return 1
+	! LANES=1 DYING=7.3 a_run '' "${steps[@]}" >"$TMP/out" 2>&1 || { say "an early end is a success"; return 1; }
+	lane_is_heard "2 7.3 series: stopped early, exit status 1; see $log" || return 1
+	! LANES=1 KILLED=7.3 a_run '' "${steps[@]}" >"$TMP/out" 2>&1 || { say "a death is a success"; return 1; }
+	lane_is_heard "2 7.3 series: stopped early, exit status killed; see $log" || return 1
+	for FAILING in $PRIMARY 6.1; do
+		! LANES=2 a_run '' "${one[@]}" >"$TMP/out" 2>&1 || { say "a failure in one of two lanes is a success"; return 1; }
+		said '1 passed, 1 failed' || return 1
+	done
+	LANES=2 FAILING='' a_run '' "${one[@]}" >"$TMP/out" 2>&1 || { cat "$TMP/out"; return 1; }
+	[ "$(tail -n 1 "$TMP/out")" = '2 passed, 0 failed' ] || { say "the last line is another"; return 1; }
 }
 
 part_series() {
@@ -713,6 +749,7 @@ part_series() {
 	[ -z "$ON" ] || return 0
 	check "a base that is not served is skipped by name, the rest is done" unserved_is_skipped
 	check "what ends a run early leaves the table of what was done" early_end_keeps_table
+	check "a failure in a lane is a failure of the run" lanes_are_heard
 }
 
 # "want" is written by by_quilt, in a process of its own; make sure it is there.

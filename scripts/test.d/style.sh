@@ -123,7 +123,7 @@ no_gaps() {
 names_unique() {
 	local twice
 
-	twice=$(grep -hoE '^[a-z_0-9]+\(\)' "$REPO/scripts/test" "$REPO/scripts/lib.sh" "$REPO"/scripts/test.d/*.sh |
+	twice=$(grep -hoE '^[a-z_0-9]+\(\)' "$REPO/scripts/test" "$REPO"/scripts/lib/*.sh "$REPO"/scripts/test.d/*.sh |
 		grep -vx 'on_exit()' | LC_ALL=C sort | uniq -d)
 	[ -z "$twice" ] || { say "defined twice: ${twice//$'\n'/ }"; return 1; }
 }

@@ -7,8 +7,8 @@
 
 # shellcheck source=scripts/test.d/vm.sh
 . "$REPO/scripts/test.d/vm.sh"
-# shellcheck source=scripts/uml.sh
-. "$REPO/scripts/uml.sh"
+# shellcheck source=scripts/lib/uml.sh
+. "$REPO/scripts/lib/uml.sh"
 # shellcheck source=scripts/test.d/kunit.sh
 . "$REPO/scripts/test.d/kunit.sh"
 
@@ -22,39 +22,63 @@ two_cpus() {
 	grep -q 'Brought up .* 2 CPUs' "$2" && ok "$1: two CPUs" || not_ok "$1: two CPUs" "no; see $LOG"
 }
 
-# suites_on_two_cpus [KUNITCONFIG]
 suites_on_two_cpus() {
-	local only=${1:-*} config KUNIT_WAY=-smp
+	local config KUNIT_WAY=-smp
 
-	# shellcheck disable=SC2231 # a pattern
-	for config in "$REPO"/kunit/$only.kunitconfig; do
+	for config in "$REPO"/kunit/*.kunitconfig; do
 		one_kunitconfig "$config" --kconfig_add=CONFIG_SMP=y --kconfig_add=CONFIG_NR_CPUS=8 \
 			--kernel_args=ncpus=2 --kernel_args=seccomp=on
 		[ ! -s "$KUNIT_LOG" ] || two_cpus "$(basename "$config")" "$KUNIT_LOG"
 	done
 }
 
-# part_uml [KUNITCONFIG]: with a name, only that suite and no guest
+# part_uml [quick]: with one kernel for the suites and the guest, which has lockdep
 part_uml() {
 	CURRENT='uml: patched kernel'
-	work_tree main -1 || { not_ok "patched tree"; return; }
+	# of its own, which the part mutations changes
+	work_tree uml -1 || { not_ok "patched tree"; return; }
 	uml_has_smp "$TREE" ||
 		{ not_ok "user-mode Linux with two CPUs" "Linux $(kernel_version "$TREE") has none; 7.3 does"; return; }
-	suites_on_two_cpus "$@"
-	[ "$#" -eq 0 ] || return 0
+	if [ "${1:-}" = quick ]; then
+		guest_in_uml tests || return 0
+		suites_in_guest_kernel
+		guest_boots kunit.enable=0
+	else
+		suites_on_two_cpus
+		guest_in_uml || return 0
+		guest_boots
+	fi
+}
+
+# guest_in_uml [FRAGMENT]: KERNEL
+guest_in_uml() {
 	CURRENT='uml: kernel for the guest'
-	if build_uml_kernel "$REPO"/kconfig/{uml,filesystems,debug,pdflush}.config; then
+	if build_uml_kernel "$REPO"/kconfig/{uml,filesystems,debug,pdflush}.config ${1:+"$REPO/kconfig/$1.config"}; then
 		ok "kernel for the guest, every option as asked"
 	else
 		not_ok "kernel for the guest"
-		return
+		return 1
 	fi
+}
+
+suites_in_guest_kernel() {
+	local rc=0
+
+	CURRENT='uml: KUnit'
+	KUNIT_LOG=${KERNEL%/*}/test.log
+	kunit_exec --kernel_args=ncpus=2 --kernel_args=seccomp=on || rc=$?
+	kunit_verdict "KUnit with lockdep" "$rc"
+	[ ! -s "$KUNIT_LOG" ] || two_cpus KUnit "$KUNIT_LOG"
+}
+
+# guest_boots [KERNEL_ARGUMENT...]
+guest_boots() {
 	new_tmp
 	vm_images
-	boot run_uml checks 900
+	boot run_uml checks 1800 "$@"
 	two_cpus "guest checks" "$TMP/kernel.log"
-	boot run_uml boot 300 pdflush=on
-	if guest_programs; then boot run_uml selftests 600; else not_ok "selftests build"; fi
+	boot run_uml boot 300 pdflush=on "$@"
+	if guest_programs; then boot run_uml selftests 1200 "$@"; else not_ok "selftests build"; fi
 	vm_filesystems
-	boot run_uml paths 900
+	boot run_uml paths 1800 "$@"
 }

@@ -3,7 +3,7 @@
 # shellcheck disable=SC2034,SC2120 # for the scripts that source this
 #
 # The guest: kernel, disks, boot.  Shared by scripts/demo and scripts/test vm;
-# read after lib.sh.  What is not QEMU's is uml.sh's, too.
+# read after common.sh.  What is not QEMU's is uml.sh's, too.
 
 need_guest_tools() {
 	need_build_tools
@@ -34,10 +34,13 @@ build_vm_kernel() {
 	build_guest_kernel vm arch/x86/boot/bzImage bzImage "$@"
 }
 
+# Another tree than the one of the part vm has a name, and folders of its own.
+GUEST_WAY=
+
 # build_guest_kernel NAME FILE TARGET FRAGMENT...: kept by the hash of all that
 # goes into it.
 build_guest_kernel() {
-	local out=$CACHE/build/$1$ON file=$2 target=$3 key
+	local out=$CACHE/build/$1$GUEST_WAY$ON file=$2 target=$3 key
 	shift 3
 
 	set -- "$REPO/kconfig/guest.config" "$@"
@@ -72,6 +75,7 @@ guest_image() {
 	cp "$TMP/manifest" "$root/manifest"
 	mkdir -p "$root/etc"
 	printf 'root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$root/etc/passwd"
+	rm -f "$root/only"
 	[ ! -f "$TMP/only" ] || cp "$TMP/only" "$root/only"
 	[ ! -d "$TMP/programs" ] || cp -r "$TMP/programs" "$root/programs"
 	for f in "$TMP"/*.gz "$TMP"/*.packed; do [ ! -f "$f" ] || cp "$f" "$root/"; done
@@ -152,7 +156,7 @@ run_guest() {
 	local script=$1 limit=$2
 	shift 2
 
-	new_guest_logs kernel
+	new_guest_logs "kernel$ON"
 	DRIVES=()
 	drive src "$TMP/src.img" ,readonly=on
 	drive one "$TMP/one.img"

@@ -16,7 +16,7 @@ absolute() {
 	esac
 }
 
-REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 absolute "${PDFLUSH_CACHE:-$REPO/.cache}"
 CACHE=$FROM_HERE
 absolute "${PDFLUSH_PATCHES:-$REPO/patches}"
@@ -27,9 +27,28 @@ PRIMARY_SERIES=$FROM_HERE
 # Where Debian is, if the machine's own apt does not say.
 ARCHIVE=deb.debian.org
 
-# The kernels there is a series for; the first is the primary one.
-BASES='6.12 6.1 7.3'
+# The kernels there is a series for, the primary one first, and which parts of
+# scripts/test each has: all of them, and what a run without arguments does.  PART:WORD
+# is a part cut down to what WORD means to it.
+bases_table() {
+	cat <<'END'
+6.12 all     series mbox packaging model style docs tools kunit vm build mutations
+6.1  all     series style docs tools kunit vm build
+7.3  all     series mbox style docs tools kunit uml vm build
+6.12 default series
+7.3  default uml:quick
+6.12 default model vm:quick build:quick style kunit:lockdep packaging tools docs
+7.3  default mutations:quick series mbox
+6.1  default series kunit:pdflush
+6.12 default drift:newest
+END
+}
+
+BASES=$(bases_table | awk '$2 == "all" { printf "%s%s", n++ ? " " : "", $1 }')
 PRIMARY=${BASES%% *}
+
+# The one whose user-mode Linux has two CPUs.
+UML_BASE=$(bases_table | awk '$2 == "all" && / uml / { print $1 }')
 
 # What "checkpatch --strict --terse --showfile" has against trace events, which
 # nobody writes in any other way.
@@ -84,7 +103,7 @@ on_exit() {
 }
 
 cleanup() {
-	local rc=$?
+	local rc=$? IFS=$' \t\n'
 
 	trap - EXIT
 	trap '' INT TERM HUP
@@ -332,6 +351,11 @@ freeze_series() {
 files_of() {
 	sed -n -e 's,^--- a/\([^[:space:]]*\).*,\1,p' \
 		-e 's,^+++ b/\([^[:space:]]*\).*,\1,p' "$@" | sort -u
+}
+
+# break_names: of the deliberate breaks, in the order of the list
+break_names() {
+	sed -n 's/^Name: //p' "$REPO/kunit/breaks.list"
 }
 
 # first_change: "PATCH FILE", the first patch that changes a file there is; what
@@ -659,11 +683,23 @@ kept_deb() {
 # the pristine tree by hard links and changes only what differs, so that a
 # second build is small.
 work_tree() {
+	local lock rc=0
+
+	# another lane may want the same one
+	mkdir -p "$CACHE/tree"
+	exec {lock}>"$CACHE/tree/$1$ON.lock"
+	flock "$lock"
+	make_work_tree "$@" || rc=1
+	exec {lock}>&-
+	return "$rc"
+}
+
+make_work_tree() {
 	local name=$1 count=$2 stage f TMP
 	shift 2
 
 	TREE=$CACHE/tree/$name$ON
-	check_work_tree || return 1
+	[ "$TREE" = "$HELD_TREE" ] || check_work_tree || return 1
 	new_tmp
 	stage=$TMP/stage
 	mkdir "$stage"
@@ -682,8 +718,24 @@ work_tree() {
 		fi
 	done <"$TMP/all"
 	mv "$TMP/touched" "$TREE.files" || return 1
-	say "$(cat "$SRC.stamp") $(tree_state "$TREE")" >"$TREE.state"
+	[ "$TREE" = "$HELD_TREE" ] || note_work_tree
 	rm -rf "$TMP"
+}
+
+note_work_tree() {
+	say "$(cat "$SRC.stamp") $(tree_state "$TREE")" >"$TREE.state"
+}
+
+# hold_tree: TREE is changed again and again by this process, and by nobody else; not
+# looked at in between, and made anew should that be its end.
+HELD_TREE=
+hold_tree() {
+	HELD_TREE=$TREE
+}
+
+release_tree() {
+	[ "$TREE" != "$HELD_TREE" ] || note_work_tree
+	HELD_TREE=
 }
 
 # A work tree that somebody changed is made anew.
@@ -718,7 +770,11 @@ stage_series() {
 			{ say "# the series does not apply to $SRC_ID; see $LOG"; return 1; }
 	fi
 	for f; do
-		patch -d "$stage" -p1 -F0 -s --no-backup-if-mismatch <"$f" >>"$LOG" 2>&1 || return 1
+		if [ -n "${AS_FAR_AS_IT_FITS:-}" ]; then
+			patch -d "$stage" -p1 -F3 -s --no-backup-if-mismatch -r - <"$f" >>"$LOG" 2>&1 || :
+		else
+			patch -d "$stage" -p1 -F0 -s --no-backup-if-mismatch <"$f" >>"$LOG" 2>&1 || return 1
+		fi
 	done
 }
 
@@ -748,13 +804,18 @@ kernel_config() {
 	check_config "$out/.config" "$@"
 }
 
-# config_of_tree TREE FRAGMENT: 7.3 has no PROC_SYSCTL, SYSCTL is asked for there.
+# config_of_tree TREE FRAGMENT: 7.3 has no PROC_SYSCTL, SYSCTL is asked for there; and
+# before that UML is one CPU.
 config_of_tree() {
-	if grep -q '^config PROC_SYSCTL$' "$1/fs/proc/Kconfig"; then
-		cat "$2"
-	else
-		sed 's/^CONFIG_PROC_SYSCTL=/CONFIG_SYSCTL=/' "$2"
-	fi
+	local change=()
+
+	grep -q '^config PROC_SYSCTL$' "$1/fs/proc/Kconfig" || change+=(-e 's/^CONFIG_PROC_SYSCTL=/CONFIG_SYSCTL=/')
+	[ "${MAKE_KERNEL[*]: -1}" != ARCH=um ] || uml_has_smp "$1" || change+=(-e '/^CONFIG_\(SMP\|NR_CPUS\)=/d')
+	sed -e '' ${change[@]+"${change[@]}"} "$2"
+}
+
+uml_has_smp() {
+	grep -q '^config UML_SUBARCH_SUPPORTS_SMP' "$1/arch/um/Kconfig"
 }
 
 MAKE_KERNEL=(make "CC=ccache gcc" "HOSTCC=ccache gcc")

@@ -2,16 +2,11 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2153 # for and from the scripts that source this
 #
-# The guest as user-mode Linux with two CPUs, an ordinary process at nearly full
-# speed.  Same disks, initramfs and contract as in vm.sh; read after that.
+# The guest as user-mode Linux, an ordinary process at nearly full speed; since 7.3
+# with two CPUs.  Same disks, initramfs and contract as in vm.sh; read after that.
 
 need_uml_tools() {
 	need_guest_tools
-}
-
-# SMP needs 7.x: before that, UML is one CPU.
-uml_has_smp() {
-	grep -q '^config UML_SUBARCH_SUPPORTS_SMP' "$1/arch/um/Kconfig"
 }
 
 # build_uml_kernel FRAGMENT...: KERNEL becomes the UML of TREE, with
@@ -22,15 +17,17 @@ build_uml_kernel() {
 	build_guest_kernel uml linux linux "$@"
 }
 
-# run_uml SCRIPT SECONDS [KERNEL_ARGUMENT...]: as run_guest.  It runs in TMP, for
+# run_uml SCRIPT SECONDS [KERNEL_ARGUMENT...]: as run_guest; a kernel without SMP or
+# seccomp takes no notice of those arguments.  It runs in TMP, for
 # a comma or a colon would end a path on its command line; TMP is also where it
 # would look for a place for its memory, which is better in /dev/shm.
 run_uml() {
 	local script=$1 limit=$2
 	shift 2
 
-	new_guest_logs kernel-uml
-	set -m
+	new_guest_logs "kernel-uml$ON"
+	# in a lane it belongs to the group of all lanes
+	[ -n "${LANE:-}" ] || set -m
 	env -C "$TMP" -u TMP "$KERNEL" mem=1G ncpus=2 seccomp=on uml_dir=./ umid=uml \
 		initrd=initrd rdinit=/init panic=-1 null_blk.nr_devices=0 \
 		con=null con0=null,fd:1 con1=null,fd:3 \
