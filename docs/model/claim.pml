@@ -3,7 +3,7 @@
  * The claim of one wb, its way through the pool, and its end.
  *
  * One healthy wb, two pool threads, the flusher, the hand-off, kickers, one
- * explicit work, a switcher and a remover.  Two wbs share nothing here but the
+ * explicit work item, a switcher and a remover.  Two wbs share nothing here but the
  * threads; that side is pool.pml.  docs/model/README has the properties.
  *
  * A section under pool->lock is one atomic step: nothing it touches is
@@ -40,7 +40,7 @@ byte callers;			/* callers keep the wb alive for as long as their call takes */
 byte owners;
 byte works_sent, works_done;
 bool remover_done;
-bool low_space;			/* that is what the explicit work is for */
+bool low_space;			/* reason of the explicit work item */
 bool first_busy;		/* idle threads are alike: the second comes when the first is busy */
 
 #define TOUCH	assert(!freed)		/* I9 */

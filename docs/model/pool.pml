@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The pool: who is idle, who is created, who leaves, what is handed off.
+ * The pool: idle threads, growth, retirement, hand-off.
  *
  * Two wbs, the device of the first may hang for good; a maximum that goes from
  * two threads to one and back, a minimum of one; creation that may fail; users
@@ -47,7 +47,7 @@ bool started;			/* the minimum has been reached since the last user came */
 #define IS(s)		((thread[0] == s) + (thread[1] == s))
 #define NIDLE		IS(IDLE)
 
-/* Creation may still fail: who leaves may not count on a thread that has not run yet. */
+/* Creation may still fail: a thread that has not run yet does not count. */
 #ifdef MUT_RETIRE_COUNTS_RESERVED
 #define SURPLUS		(count > MIN)
 #define OVER		(count > max)
@@ -56,7 +56,7 @@ bool started;			/* the minimum has been reached since the last user came */
 #define OVER		(count > max + creating)
 #endif
 
-/* Holds whenever pool->lock is free: beside a thread nobody woke nothing waits. */
+/* Holds whenever pool->lock is free: nothing waits while a thread is idle that nobody woke. */
 inline sane()
 {
 	assert(NIDLE == 0 || NQUEUED <= IS(WOKEN));		/* I2, I4 */
@@ -313,7 +313,7 @@ end_idle:
 	od
 }
 
-/* wb_wakeup() of a device on pdflush */
+/* wb_wakeup() of a pdflush device */
 active [NWB] proctype kicker()
 {
 	byte w = _pid - NSLOTS - 2;

@@ -63,7 +63,7 @@ inline mod_dwork(w)
 /* pdflush_queue_wb(), under pool->lock */
 inline pdflush_queue_wb(w)
 {
-	assert(users > 0);		/* who saw the flag set still finds a pool */
+	assert(users > 0);		/* a kicker that saw the flag set still finds a pool */
 	if
 	:: queued[w]
 	:: !queued[w] && held[w] -> again[w] = true
@@ -71,7 +71,7 @@ inline pdflush_queue_wb(w)
 	fi
 }
 
-/* wb_wakeup(); no explicit works here */
+/* wb_wakeup(); no explicit work items here */
 inline wb_wakeup(w)
 {
 	atomic { !work_lock[w] -> TOUCH(w); work_lock[w] = true; flag = pdflush };
@@ -282,7 +282,7 @@ proctype sysctl(bool value)
 	atomic { armed = interval };
 #endif
 #endif
-	/* wakeup_flusher_threads(), for who is on the flusher; no help to the others is assumed */
+	/* wakeup_flusher_threads(), for devices using the flusher; not assumed to help the others */
 	if
 	:: value ->
 		sysctl_reads = true;
@@ -318,7 +318,7 @@ inline switch_off()
 	pdflush = false;
 #else
 	pdflush = false;
-	/* synchronize_rcu(): everybody who may have seen the flag has left */
+	/* synchronize_rcu(): whoever may have seen the flag has left */
 	!work_lock[0];
 	!work_lock[LAST];
 	!tick_reads;
