@@ -43,7 +43,7 @@ part_uml() {
 	suites_on_two_cpus "$@"
 	[ "$#" -eq 0 ] || return 0
 	CURRENT='uml: kernel for the guest'
-	if build_uml_kernel "$REPO"/kconfig/{uml,filesystems,debug,pdflush}.config; then
+	if build_uml_kernel "$REPO"/kconfig/{uml,filesystems,debug,cachestat,pdflush}.config; then
 		ok "kernel for the guest, every option as asked"
 	else
 		not_ok "kernel for the guest"
@@ -57,4 +57,6 @@ part_uml() {
 	if guest_programs; then boot run_uml selftests 600; else not_ok "selftests build"; fi
 	vm_filesystems
 	boot run_uml paths 900
+	oracle_filesystems
+	boot run_uml oracle 900
 }
