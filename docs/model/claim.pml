@@ -13,6 +13,12 @@
  */
 
 #define NTHREADS	2
+#ifdef MUT_UNLINK_NO_BARRIER
+#define NKICKS		1	/* the search would be long: one has been served already */
+#define QUEUED		true
+#else
+#define QUEUED		false
+#endif
 #ifndef NKICKS
 #define NKICKS		2
 #endif
@@ -21,7 +27,7 @@
 bool registered = true;
 bool running;			/* WB_writeback_running: the claim */
 bool claim_lost;
-bool queued, held, again;	/* WB_pdflush_queued, _active, _again: under pool->lock */
+bool queued = QUEUED, held, again;	/* WB_pdflush_queued, _active, _again: under pool->lock */
 
 bool work_lock;
 byte works;			/* wb->work_list, under work_lock */
