@@ -13,6 +13,12 @@
  */
 
 #define NTHREADS	2
+#ifdef MUT_UNLINK_NO_BARRIER
+#define NKICKS		1	/* the search would be long: one has been served already */
+#define QUEUED		true
+#else
+#define QUEUED		false
+#endif
 #ifndef NKICKS
 #define NKICKS		2
 #endif
@@ -21,7 +27,7 @@
 bool registered = true;
 bool running;			/* WB_writeback_running: the claim */
 bool claim_lost;
-bool queued, held, again;	/* WB_pdflush_queued, _active, _again: under pool->lock */
+bool queued = QUEUED, held, again;	/* WB_pdflush_queued, _active, _again: under pool->lock */
 
 bool work_lock;
 byte works;			/* wb->work_list, under work_lock */
@@ -69,9 +75,20 @@ inline pdflush_queue_wb()
 	fi
 }
 
-/* wb_wakeup(): lock and decide; then pool->lock or the workqueue; unlock */
-inline wb_wakeup()
+/*
+ * wb_wakeup(): pdflush_kick_pending(); or lock and decide, then pool->lock or the
+ * workqueue, unlock, which is never wrong.  The look at the bit comes after a full
+ * barrier; without that it may come before what the kick is about is stored (early).
+ */
+inline wb_wakeup(early)
 {
+	if
+#ifdef MUT_KICK_NO_BARRIER
+	:: atomic { early && works == 0 -> TOUCH }
+#else
+	:: atomic { queued && works == 0 -> TOUCH }
+#endif
+	::
 	atomic {
 		!work_lock -> work_lock = true;
 		TOUCH;
@@ -90,6 +107,7 @@ inline wb_wakeup()
 		to_pool = false;
 		work_lock = false
 	}
+	fi
 }
 
 /* wb_claim() */
@@ -149,7 +167,7 @@ inline wb_release()
 	atomic { TOUCH; lost = claim_lost; claim_lost = false };
 #endif
 	if
-	:: lost -> lost = false; wb_wakeup()
+	:: lost -> lost = false; wb_wakeup(queued)
 	:: !lost -> skip
 	fi
 }
@@ -191,23 +209,43 @@ inline pdflush_leave()
 active [NTHREADS] proctype pdflush_thread()
 {
 	bool got, lost, to_pool;
+#ifdef MUT_UNLINK_NO_BARRIER
+	bool saw;
+#endif
 
 end_idle:
 	do
 	/* takes the head of the queue under pool->lock */
+#ifdef MUT_UNLINK_NO_BARRIER
+	/* nothing keeps the round's look behind the bit: it comes first */
+	:: atomic { queued && !hung && (_pid == 0 || first_busy) -> saw = need };
+	   if
+	   :: atomic { !queued || held || hung -> saw = false; goto end_idle }
+	   :: atomic {
+		queued && !held && !hung ->
+#else
 	:: atomic {
 		queued && !hung && (_pid == 0 || first_busy) ->
+#endif
 		first_busy = first_busy || _pid == 0;
 		TOUCH;
 		assert(!held);	/* I1: one thread per wb */
 		queued = false;
 		held = true
 	   };
+#ifdef MUT_UNLINK_NO_BARRIER
+	   fi;
+#endif
 	   /* wb_pdflush_writeback() */
 	   wb_claim();
 	   if
 	   :: got ->
+#ifdef MUT_UNLINK_NO_BARRIER
+		need = need && !saw;
+		saw = false;
+#else
 		wb_do_writeback();
+#endif
 #ifdef MUT_ACTIVE_BEFORE_RELEASE
 		pdflush_leave();
 		wb_release()
@@ -248,12 +286,12 @@ more:		wb_do_writeback();
 	   :: !got -> skip
 	   fi;
 	   if
-	   :: works > 0 -> wb_wakeup()
+	   :: works > 0 -> wb_wakeup(queued)
 	   :: else -> skip
 	   fi;
 #else
 		if
-		:: works > 0 -> wb_wakeup()	/* came after the last look */
+		:: works > 0 -> wb_wakeup(queued)	/* came after the last look */
 		:: else -> skip
 		fi
 	   :: !got -> skip		/* returns at once: waking itself would spin */
@@ -287,11 +325,22 @@ active proctype kicker()
 {
 	bool to_pool;
 	byte n;
+#ifdef MUT_KICK_NO_BARRIER
+	bool early;
+#endif
 
 	do
 	:: atomic { n < NKICKS && !no_new_callers -> n++; callers++ };
+#ifdef MUT_KICK_NO_BARRIER
+	   early = queued;
+#endif
 	   atomic { TOUCH; need = true };
-	   wb_wakeup();
+#ifdef MUT_KICK_NO_BARRIER
+	   wb_wakeup(early);
+	   early = false;
+#else
+	   wb_wakeup(queued);
+#endif
 	   callers--
 	:: n == NKICKS || no_new_callers -> break
 	od
@@ -346,8 +395,6 @@ active proctype switcher()
 /* wb_shutdown(), then the memory goes */
 active proctype remover()
 {
-	bool to_pool;
-
 	if
 	:: skip;
 #ifndef MUT_REGISTERED_LAST

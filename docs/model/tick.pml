@@ -2,392 +2,462 @@
 /*
  * The tick, the interval, and the switch between pool and flusher.
  *
- * One device with NWB wbs, a dirtier each, a pool thread that is always there,
- * two writers of the sysctl, a switcher, and a remover of the last wb.
+ * One device with one wb: a dirtier, a pool thread that is always there, the
+ * hand-off, writers of the sysctl, a switcher, and a remover.  It begins anywhere:
+ * with either engine, clean or dirty, and on pdflush with a delayed dwork that was
+ * left from a time on the flusher, when the interval was long.
  *
- * A section under pool->lock or wb_timer_lock is one atomic step.  work_lock is
- * a real lock: bdi->pdflush and the interval change while it is held, and it is
- * the read side that the switcher's grace period waits for.
+ * What is armed is armed for some time: NOW, SOON (the short interval) or LATE (the
+ * long one).  I2 is asserted whenever nobody is at work any more: then what comes
+ * next must be due within the interval that is set now.  Timers fire when they
+ * like: time that passes only makes a LATE one fire, never go away.
  *
- * Timers fire when they like.  I2 is asserted whenever nobody is at work any
- * more: then the next to come must be armed, queued or pending.
+ * A section under pool->lock is one atomic step.  work_lock is a real lock:
+ * bdi->pdflush and the interval change while it is held, and the switcher relies
+ * on having taken it.  So is wb_timer_lock, as wb_kupdate_add() looks at
+ * WB_kupdate_listed without it.
  *
- * Of the two sysctl writers, the switcher and the remover two take part in a
- * run, not all four: every pair is tried.
+ * Of sysctl writers, switcher and remover two take part in a run: init has the pairs.
  */
 
-#ifndef NWB
-#define NWB	1
-#endif
-#define LAST	(NWB - 1)
+/* When something is due, and the values of dirty_writeback_interval */
+#define NO	0
+#define NOW	1
+#define SOON	2
+#define LATE	3
 
 bool pdflush;				/* bdi->pdflush */
 byte users;				/* of the pool */
-bool interval;				/* dirty_writeback_interval is not 0 */
-bool armed;				/* wb_timer is pending */
+byte interval;				/* dirty_writeback_interval: NO for 0, SOON or LATE */
+byte armed;				/* wb_timer */
+bool timer_lock;
 
-bool registered[NWB];
-bool dirty[NWB];			/* WB_has_dirty_io */
-bool queued[NWB], held[NWB], again[NWB];
-bool work_lock[NWB];
-bool dwork[NWB];			/* pending; its timer, if any, fires when it likes */
-bool flusher_runs[NWB];
-bool dirtying[NWB];			/* the inode keeps a reference on the wb */
+bool registered;
+bool dirty;			/* WB_has_dirty_io */
+bool listed;			/* WB_kupdate_listed, and on wb_kupdate_list */
+bool queued;			/* WB_pdflush_queued */
+bool work_lock;
+byte dwork;
+bool flusher_runs;
+bool dirtying;			/* the inode keeps a reference on the wb */
 
 bool tick_reads, walk_reads, sysctl_reads;	/* rcu_read_lock() */
-bool unlinked, freed;			/* the last wb: off bdi->wb_list; gone */
+bool unlinked, freed;			/* off bdi->wb_list; gone */
 bool remover_done = true;
 
 byte busy;				/* how many are at work */
 
-#define TOUCH(w)	assert(w != LAST || !freed)	/* I9 */
-#define LISTED(w)	(w != LAST || !unlinked)
+/* What is asserted about, not part of the protocol. */
+bool slow;				/* see queue_delayed_dwork() */
 
-/* Something will come. */
-#define WILL_COME(w)	(armed && pdflush || dwork[w] || queued[w])
-#define I2(w)		(!registered[w] || !dirty[w] || !interval || WILL_COME(w))
+#define TOUCH	assert(!freed)		/* I9 */
+
+#define IN_TIME(due)	(due != NO && due <= interval)
+#define WILL_COME	(IN_TIME(armed) && listed && pdflush || \
+			 IN_TIME(dwork) || queued || dwork != NO && slow)
+#define I2		(!registered || !dirty || interval == NO || WILL_COME)
 
 inline done()
 {
 	busy--;
-	assert(busy > 0 || I2(0) && I2(LAST));
-	assert(busy > 0 || interval || !armed)		/* I6 */
+	assert(busy > 0 || I2);
+	assert(busy > 0 || interval != NO || armed == NO)	/* I6 */
 }
 
-inline mod_dwork(w)
+/* mod_delayed_work(bdi_wq, &wb->dwork, 0) */
+inline mod_dwork()
 {
-	TOUCH(w);
-	dwork[w] = true
-}
-
-/* pdflush_queue_wb(), under pool->lock */
-inline pdflush_queue_wb(w)
-{
-	assert(users > 0);		/* a kicker that saw the flag set still finds a pool */
-	if
-	:: queued[w]
-	:: !queued[w] && held[w] -> again[w] = true
-	:: !queued[w] && !held[w] -> queued[w] = true
-	fi
-}
-
-/* wb_wakeup(); no explicit work items here */
-inline wb_wakeup(w)
-{
-	atomic { !work_lock[w] -> TOUCH(w); work_lock[w] = true; flag = pdflush };
-	atomic {
-		if
-		:: !registered[w]
-		:: registered[w] && flag -> pdflush_queue_wb(w)
-		:: registered[w] && !flag -> mod_dwork(w)
-		fi;
-		flag = false;
-		work_lock[w] = false
-	}
-}
-
-/* wb_kupdate_arm(): the interval is read under wb_timer_lock */
-inline wb_kupdate_arm()
-{
-	atomic {
-		if
-		:: interval -> armed = true
-		:: !interval
-		fi
-	}
-}
-
-inline queue_delayed_dwork(w)
-{
-	TOUCH(w);
-	dwork[w] = true
-}
-
-/* wb_wakeup_delayed() */
-inline wb_wakeup_delayed(w)
-{
-	atomic { !work_lock[w] -> TOUCH(w); work_lock[w] = true; flag = pdflush };
-	atomic {
-		if
-		:: !registered[w]
-		:: registered[w] && flag -> wb_kupdate_arm()
-		:: registered[w] && !flag -> queue_delayed_dwork(w)
-		fi;
-		flag = false;
-		work_lock[w] = false
-	}
+	TOUCH;
+	dwork = NOW;
+	slow = false
 }
 
 /*
- * A round, claim to release, in one step; what it leaves dirty is a free choice.
- * A lost claim only repeats it later, see claim.pml.
+ * queue_delayed_work(): what is pending stays as it is.  A wb on the flusher that is
+ * clean while its dwork is delayed (somebody else cleaned it, as fsync does, or
+ * the flusher between its dirtying and this) keeps that delay, which may be longer
+ * than the interval is when the wb gets dirty again.  So it is without pdflush;
+ * it is noted in slow, and not held against the protocol.
  */
-inline round(w)
+inline queue_delayed_dwork()
 {
+	TOUCH;
+	if
+	:: dwork != NO
+	:: dwork == NO && interval != NO -> dwork = interval; slow = !dirty
+	:: dwork == NO && interval == NO -> dwork = NOW
+	fi
+}
+
+/* pdflush_queue_wb(), under pool->lock */
+inline pdflush_queue_wb()
+{
+	assert(users > 0);		/* who saw the flag set still finds a pool */
+	if
+	:: queued
+	:: !queued -> queued = true
+	fi
+}
+
+/* wb_wakeup(); no explicit work items here, see claim.pml */
+inline wb_wakeup()
+{
+	atomic { !work_lock -> TOUCH; work_lock = true; flag = pdflush };
 	atomic {
-		TOUCH(w);
 		if
-		:: dirty[w] = false
-		:: true
-		fi
+		:: !registered
+		:: registered && flag -> pdflush_queue_wb()
+		:: registered && !flag -> mod_dwork()
+		fi;
+		flag = false;
+		work_lock = false
 	}
+}
+
+/* wb_timer_arm(): under wb_timer_lock, which is also when the interval is read */
+inline wb_timer_arm()
+{
+	if
+	:: interval != NO && listed && armed == NO -> armed = interval
+	:: else
+	fi
+}
+
+/*
+ * wb_kupdate_add(), then work_lock is dropped.  The look at the bit comes after a
+ * full barrier; without that it may come before the wb was dirty (seen).
+ */
+inline wb_kupdate_add(seen)
+{
+	if
+#ifdef MUT_ADD_NO_BARRIER
+	:: atomic { seen -> flag = false; work_lock = false }
+	:: atomic {
+		!seen && !timer_lock ->
+#else
+	:: atomic { listed -> flag = false; work_lock = false }
+	:: atomic {
+		!listed && !timer_lock ->
+#endif
+		listed = true;
+#ifndef MUT_ADD_NO_ARM
+		wb_timer_arm();
+#endif
+		flag = false;
+		work_lock = false
+	   }
+	fi
+}
+
+/* wb_wakeup_delayed(); the interval is read where it is used, which allows less races */
+inline wb_wakeup_delayed(seen)
+{
+	atomic { !work_lock -> TOUCH; work_lock = true; flag = pdflush && registered };
+	if
+	:: flag -> wb_kupdate_add(seen)
+	:: atomic {
+		!flag ->
+		if
+		:: registered -> queue_delayed_dwork()
+		:: !registered
+		fi;
+		work_lock = false
+	   }
+	fi
+}
+
+/*
+ * A round, from its beginning to the release of the claim, in one step; what it
+ * leaves dirty is a free choice.  A lost claim only repeats it later, see claim.pml.
+ */
+inline round()
+{
+	if
+	:: dirty = false; slow = slow || !pdflush && dwork > NOW
+	:: true
+	fi
 }
 
 /*
  * __mark_inode_dirty(): the list under list_lock, then the wake-up if it was empty.
  * Dirtying may overlap with all of wb_shutdown(), but does not begin afterwards.
  */
-proctype dirtier(byte w)
+proctype dirtier()
 {
-	bool flag, first;
-	byte n;
+	bool flag, first, seen;
 
-	do
+	if
 	:: atomic {
-		n < 2 && (w != LAST || !unlinked) ->
-		n++;
+		!unlinked ->
 		busy++;
-		dirtying[w] = true;
-		first = !dirty[w];
-		dirty[w] = true
+		dirtying = true;
+#ifdef MUT_ADD_NO_BARRIER
+		seen = listed
+	   };
+	   atomic {
+#endif
+		first = !dirty;
+		dirty = true
 	   };
 #ifndef MUT_DIRTIER_NO_ARM
 	   if
-	   :: first -> wb_wakeup_delayed(w)
+	   :: first -> wb_wakeup_delayed(seen)
 	   :: !first
 	   fi;
 #endif
-	   atomic { first = false; dirtying[w] = false; done() }
-	:: n == 2 || (w == LAST && unlinked) -> break
-	od
+	   atomic { first = false; seen = false; dirtying = false; done() }
+	:: atomic { unlinked -> skip }
+	fi
+}
+
+/*
+ * What a round ends with: wb_wakeup_delayed() if the wb is still dirty, in one step
+ * as soon as both locks are free; the dirtier has it in all its steps.
+ */
+inline rearm()
+{
+	if
+	:: dirty && interval != NO && registered && pdflush -> listed = true; wb_timer_arm()
+	:: dirty && interval != NO && registered && !pdflush -> queue_delayed_dwork()
+	:: else
+	fi
 }
 
 /* wb_workfn() */
-proctype flusher(byte w)
+proctype flusher()
 {
-	bool flag;
-
 end_idle:
 	do
 	:: atomic {
-		dwork[w] ->
-		TOUCH(w);
-		dwork[w] = false;
-		flusher_runs[w] = true;
-		busy++
+		dwork != NO ->
+		TOUCH;
+		dwork = NO;
+		slow = false;
+		flusher_runs = true;
+		busy++;
+		round()
 	   };
-	   round(w);
-#ifndef MUT_FLUSHER_NO_ARM
-	   if
-	   :: dirty[w] && interval -> wb_wakeup_delayed(w)
-	   :: else
-	   fi;
-#endif
-	   atomic { flusher_runs[w] = false; done() }
-	od
-}
-
-/* pdflush_thread() */
-proctype pdflush_thread()
-{
-	byte w;
-	bool flag;
-
-end_idle:
-	do
-	:: atomic {
-		if
-		:: queued[0] -> w = 0
-		:: queued[LAST] -> w = LAST
-		fi;
-		TOUCH(w);
-		queued[w] = false;
-		held[w] = true;
-		busy++
-	   };
-	   round(w);
-#ifndef MUT_TICK_NOT_REARMED			/* the tick and the round stand in for each other */
-	   if
-	   :: dirty[w] -> wb_wakeup_delayed(w)
-	   :: else
-	   fi;
-#endif
-	   /* pdflush_leave() */
 	   atomic {
-		TOUCH(w);
-		queued[w] = again[w];
-		again[w] = false;
-		held[w] = false;
-		w = 0;
+		!work_lock && !timer_lock ->
+#ifndef MUT_FLUSHER_NO_ARM
+		rearm();
+#endif
+		flusher_runs = false;
 		done()
 	   }
 	od
 }
 
-/* wb_timer_fn() and wb_kupdate() */
+/* pdflush_thread(), from taking the wb to leaving it; see claim.pml for between */
+proctype pdflush_thread()
+{
+end_idle:
+	do
+	:: atomic {
+		queued && !work_lock && !timer_lock ->
+		TOUCH;
+		queued = false;
+		busy++;
+		round();
+		rearm();
+		done()
+	   }
+	od
+}
+
+/* pdflush_tend(): under pool->lock, without work_lock */
+proctype handoff()
+{
+end_idle:
+	do
+	:: atomic { queued -> queued = false; mod_dwork() }
+	od
+}
+
+/* wb_timer_fn(): wb_kupdate_batch(), then the kick */
 proctype tick()
 {
-	byte w;
-	bool flag, any, old;
+	bool flag, look, kick;
+	byte old;
 
 end_idle:
 	do
-	:: atomic { armed -> armed = false; tick_reads = true; busy++ };
-	   /* per device, then per wb; the list was looked at under RCU */
-	   if
-	   :: pdflush ->
-		do
-		:: w < NWB && LISTED(w) && dirty[w] ->
-			any = true;
-			atomic { TOUCH(w) };			/* set_bit(WB_kupdate) */
-			wb_wakeup(w);
-			w++
-		:: w < NWB && (!LISTED(w) || !dirty[w]) -> w++
-		:: w == NWB -> break
-		od
-	   :: !pdflush
-	   fi;
-#ifdef MUT_TICK_OLD_INTERVAL
-	   old = interval;
-	   if
-	   :: any && old -> armed = true
-	   :: else
-	   fi;
-#elif !defined(MUT_TICK_NOT_REARMED)
-	   if
-	   :: any -> wb_kupdate_arm()
-	   :: !any
-	   fi;
+	:: atomic { armed != NO -> armed = NO; tick_reads = true; busy++; old = interval };
+	   /* wb_kupdate_keep() */
+	   atomic {
+		!timer_lock ->
+		timer_lock = true;
+		look = interval != NO && listed;
+		kick = look && dirty && pdflush
+	   };
+	   atomic {
+		if
+		:: look && !kick -> TOUCH; listed = false
+		:: else
+		fi
+	   };
+	   atomic {
+#ifndef MUT_KEEP_NO_BARRIER
+		/* after the full barrier: once more */
+		if
+		:: look && !kick && dirty && pdflush -> listed = true; kick = true
+		:: else
+		fi;
 #endif
-	   atomic { any = false; w = 0; tick_reads = false; done() }
+		look = false;
+#ifdef MUT_TICK_OLD_INTERVAL
+		if
+		:: listed && armed == NO -> armed = old
+		:: else
+		fi;
+#elif !defined(MUT_TICK_NO_ARM)
+		wb_timer_arm();
+#endif
+		old = NO;
+		timer_lock = false
+	   };
+	   if
+	   :: kick -> wb_wakeup()
+	   :: !kick
+	   fi;
+	   atomic { kick = false; tick_reads = false; done() }
 	od
 }
 
 /* dirty_writeback_centisecs_handler(); writers are not serialized */
-proctype sysctl(bool value)
+proctype sysctl(byte value)
 {
-	byte w;
-	bool flag;
+	bool flag, changed;
 
 	busy++;
 #ifdef MUT_SYSCTL_ARMS_EARLY
-	armed = value;
-	interval = value;
+	atomic { !timer_lock -> armed = (listed -> value : NO) };
+	atomic { changed = interval != value; interval = value };
 #else
-	interval = value;
-	/* under wb_timer_lock, by the value found there */
+	atomic { changed = interval != value; interval = value };
+	/* wb_kupdate_interval_written(): under wb_timer_lock, by the value found there */
+	atomic {
+		!timer_lock ->
 #ifdef MUT_SYSCTL_OWN_VALUE
-	armed = value;
+		armed = (listed -> value : NO)
 #else
-	atomic { armed = interval };
+		if
+#ifdef MUT_SYSCTL_EMPTY_LIST
+		:: interval == NO -> armed = NO
+#else
+		:: interval == NO || !listed -> armed = NO
 #endif
+#ifdef MUT_SYSCTL_PENDING_IS_ENOUGH
+		:: interval != NO && listed && armed == NO -> armed = interval
+#else
+		:: interval != NO && listed -> armed = interval
 #endif
-	/* wakeup_flusher_threads(), for devices using the flusher; not assumed to help the others */
+		:: else
+		fi
+#endif
+	};
+#endif
+	/* wakeup_flusher_threads(), for who is on the flusher; no help to the others is assumed */
 	if
-	:: value ->
+	:: value != NO && changed ->
 		sysctl_reads = true;
-		do
-		:: w < NWB && LISTED(w) && dirty[w] && !pdflush -> wb_wakeup(w); w++
-		:: w < NWB && (!LISTED(w) || !dirty[w] || pdflush) -> w++
-		:: w == NWB -> break
-		od;
+		if
+		:: !unlinked && dirty && !pdflush -> wb_wakeup()
+		:: else
+		fi;
 		sysctl_reads = false
-	:: !value
-	fi;
-	atomic { w = 0; done() }
-}
-
-inline switch_on()
-{
-	users++;
-	pdflush = true;
-#ifndef MUT_ON_NO_ARM
-	if
-	:: dirty[0] || (LISTED(LAST) && dirty[LAST]) -> wb_kupdate_arm()
 	:: else
-	fi
-#endif
+	fi;
+	atomic { changed = false; done() }
 }
 
-inline switch_off()
+/*
+ * wb_switched().  The hand-off does not take work_lock and may come between the look
+ * at the dwork and what is done about it; so may the dwork's timer.
+ */
+inline wb_switched()
 {
-#ifdef MUT_OFF_NO_GRACE
-	/* nothing orders the walk's loads behind the store: they come first */
-	seen[0] = dirty[0];
-	seen[LAST] = dirty[LAST];
-	pdflush = false;
+#ifdef MUT_SWITCH_NO_LOCK
+	atomic { TOUCH; flag = registered };
 #else
-	pdflush = false;
-	/* synchronize_rcu(): whoever may have seen the flag has left */
-	!work_lock[0];
-	!work_lock[LAST];
-	!tick_reads;
+	atomic { !work_lock -> TOUCH; work_lock = true; flag = registered };
 #endif
-#ifndef MUT_OFF_NO_WALK
-	walk_reads = true;
-	w = 0;
-	do
-#ifdef MUT_OFF_NO_GRACE
-	:: w < NWB && LISTED(w) && seen[w] ->
+#ifdef MUT_WALK_UNREGISTERED
+	flag = true;
+#endif
+	if
+#ifndef MUT_ON_NO_ADD
+	:: flag && pdflush && dirty -> wb_kupdate_add(seen)
+#endif
+#ifdef MUT_CLEAN_STAYS_LATE
+	:: flag && !pdflush && dirty && interval != NO ->
 #else
-	:: w < NWB && LISTED(w) && dirty[w] ->
+	:: flag && !pdflush && (dirty && interval != NO || dwork > NOW) ->
 #endif
 		atomic {
-			!work_lock[w] ->
-			if
-#ifdef MUT_WALK_UNREGISTERED
-			:: true -> queue_delayed_dwork(w)
+#ifdef MUT_PENDING_IS_ENOUGH
+			queue_delayed_dwork();
+#elif defined(MUT_SWITCH_PUTS_OFF)
+			TOUCH;
+			assert(dwork != NOW);	/* a kick or a hand-off is put off */
+			dwork = (interval != NO -> interval : NOW);
+			slow = false;
 #else
-			:: registered[w] -> queue_delayed_dwork(w)
-			:: !registered[w]
+			mod_dwork();
 #endif
-			fi;
-			w++
+			flag = false;
+			work_lock = false
 		}
-#ifdef MUT_OFF_NO_GRACE
-	:: w < NWB && (!LISTED(w) || !seen[w]) -> w++
-#else
-	:: w < NWB && (!LISTED(w) || !dirty[w]) -> w++
-#endif
-	:: w == NWB -> break
-	od;
-	walk_reads = false;
-#endif
-	users--
+	:: else -> atomic { flag = false; work_lock = false }
+	fi
 }
 
-/* bdi_set_pdflush(), under pdflush_switch_mutex */
+/* bdi_set_pdflush(), under pdflush_switch_mutex; bdi_switch_wbs() */
 proctype switcher()
 {
-	byte w;
-#ifdef MUT_OFF_NO_GRACE
-	bool seen[NWB];
-#endif
+	bool flag, seen;
 
 	busy++;
+#ifdef MUT_ADD_NO_BARRIER
+	seen = listed;
+#endif
 	if
-	:: pdflush -> switch_off()
-	:: !pdflush -> switch_on()
+	:: pdflush -> pdflush = false
+	:: !pdflush -> users++; pdflush = true
 	fi;
-	atomic { w = 0; done() }
+#ifndef MUT_NO_WALK
+	walk_reads = true;
+	if
+	:: !unlinked -> wb_switched()
+	:: unlinked
+	fi;
+	walk_reads = false;
+#endif
+	if
+	:: !pdflush -> users--
+	:: pdflush
+	fi;
+	atomic { seen = false; done() }
 }
 
-/* wb_shutdown() of the last wb */
+/* wb_shutdown() */
 proctype remover()
 {
 	remover_done = false;
-	atomic { !work_lock[LAST] -> registered[LAST] = false };
+	atomic { !work_lock -> registered = false };
 	unlinked = true;			/* off bdi->wb_list */
-	atomic { queued[LAST] = false; again[LAST] = false };	/* pdflush_drain_wb() */
-	!held[LAST];
-	dwork[LAST] = true;
-	!dwork[LAST] && !flusher_runs[LAST];
+#ifndef MUT_REMOVE_KEEPS_LISTED
+	atomic { !timer_lock -> listed = false };		/* wb_kupdate_remove() */
+#endif
+	queued = false;				/* pdflush_drain_wb() */
+	atomic { mod_dwork() };
+	dwork == NO && !flusher_runs;
 	/* the grace period before the memory goes */
 	!tick_reads;
 	!walk_reads;
 	!sysctl_reads;
-	!work_lock[LAST];
-	!dirtying[LAST];
+	!work_lock;
+	!dirtying;
 	freed = true;
 	remover_done = true
 }
@@ -396,51 +466,47 @@ proctype remover()
 
 proctype quiet()
 {
-	byte w;
-
 	timeout;
 	assert(remover_done && (users > 0) == pdflush);
-	assert(interval || !armed);			/* I6 */
-	do
-	:: w < NWB ->
-		assert(!queued[w] && !held[w] && !again[w] && !dwork[w]);
-		w++
-	:: w == NWB -> break
-	od
+	assert(interval != NO || armed == NO);		/* I6 */
+	assert(!queued && dwork == NO);
+	assert(!freed || !listed)
 }
 
 init
 {
-	byte w;
-
 	atomic {
-		do
-		:: w < NWB ->
-			registered[w] = true;
-			run dirtier(w);
-			run flusher(w);
-			w++
-		:: w == NWB -> break
-		od;
-		w = 0;
+		registered = true;
 		if
-		:: interval = true
-		:: interval = false
+		:: interval = LATE; run sysctl(SOON); run switcher()
+		:: interval = SOON; run sysctl(NO); run switcher()
+		:: interval = NO; run sysctl(SOON); run switcher()
+		:: interval = LATE; run sysctl(NO); run sysctl(SOON)
+		:: interval = NO; run sysctl(LATE); run sysctl(SOON)
+		:: interval = LATE; run switcher(); run remover()
+		:: interval = LATE; run sysctl(SOON); run remover()
 		fi;
 		if
-		:: pdflush = true; users = 1
-		:: pdflush = false
+		:: dirty = true
+		:: dirty = false
 		fi;
+		if
+		:: pdflush = true;
+		   users = 1;
+		   listed = dirty;
+		   armed = (listed -> interval : NO);
+		   if
+		   :: dwork = LATE
+		   :: dwork = NO
+		   fi
+		:: pdflush = false;
+		   dwork = (dirty -> interval : NO)
+		fi;
+		run dirtier();
+		run flusher();
 		run pdflush_thread();
+		run handoff();
 		run tick();
-		run quiet();
-		if
-		:: run sysctl(1); run switcher()
-		:: run sysctl(0); run sysctl(1)
-		:: run switcher(); run remover()
-		:: run sysctl(0); run switcher()
-		:: run sysctl(0); run remover()
-		:: run sysctl(1); run remover()
-		fi
+		run quiet()
 	}
 }

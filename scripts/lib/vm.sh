@@ -100,24 +100,24 @@ blank_disk() {
 		-O ^metadata_csum_seed "$1" "$2M" </dev/null >>"$LOG" 2>&1 || die "cannot make a disk image of $2 MB (see $LOG)"
 }
 
-# fs_image NAME: NAME.packed, a small fresh filesystem for a disk in the guest's
-# memory.  mkfs.xfs makes one of less than 300 MB if told that it need not be
-# supported; old ones do not ask.
+# fs_image NAME [PREFIX MEGABYTES]: PREFIXNAME.packed, a small fresh filesystem for a
+# disk in the guest's memory.  mkfs.xfs makes one of less than 300 MB if told that it
+# need not be supported; old ones do not ask.
 fs_image() {
-	local image=$TMP/$1.img
+	local image=$TMP/${2:-}$1.img mb=${3:-32}
 
-	rm -f "$image" "$TMP/$1.packed"
+	rm -f "$image" "$TMP/${2:-}$1.packed"
 	case $1 in
-	ext4) blank_disk "$image" 32 ;;
+	ext4) blank_disk "$image" "$mb" ;;
 	large) blank_disk "$image" 192 ;;
-	*) truncate -s 32M "$image" ;;
+	*) truncate -s "${mb}M" "$image" ;;
 	esac
 	case $1 in
 	ext2) make_fs mke2fs -q -t ext2 -F -E nodiscard "$image" ;;
 	vfat) make_fs mkfs.vfat -F 16 "$image" ;;
 	xfs) make_fs mkfs.xfs -q -f --unsupported "$image" || make_fs mkfs.xfs -q -f "$image" ;;
 	esac </dev/null >>"$LOG" 2>&1 &&
-		"$TMP/root/bin/vmtool" pack "$image" "$TMP/$1.packed" && rm "$image" ||
+		"$TMP/root/bin/vmtool" pack "$image" "$TMP/${2:-}$1.packed" && rm "$image" ||
 		die "cannot make a filesystem: $1 (see $LOG)"
 }
 
@@ -148,6 +148,14 @@ vm_filesystems() {
 
 	guest_tool
 	for name in ext2 ext4 large vfat xfs; do fs_image $name; done
+}
+
+# oracle_filesystems: images for scripts/guest/oracle
+oracle_filesystems() {
+	local name
+
+	guest_tool
+	for name in ext2 ext4 xfs; do fs_image $name oracle. 96; done
 }
 
 # run_guest SCRIPT SECONDS [KERNEL_ARGUMENT...]: boots, shows what the guest

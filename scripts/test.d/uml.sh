@@ -53,7 +53,7 @@ part_uml() {
 # guest_in_uml [FRAGMENT]: KERNEL
 guest_in_uml() {
 	CURRENT='uml: kernel for the guest'
-	if build_uml_kernel "$REPO"/kconfig/{uml,filesystems,debug,pdflush}.config ${1:+"$REPO/kconfig/$1.config"}; then
+	if build_uml_kernel "$REPO"/kconfig/{uml,filesystems,debug,cachestat,pdflush}.config ${1:+"$REPO/kconfig/$1.config"}; then
 		ok "kernel for the guest, every option as asked"
 	else
 		not_ok "kernel for the guest"
@@ -81,4 +81,6 @@ guest_boots() {
 	if guest_programs; then boot run_uml selftests 1200 "$@"; else not_ok "selftests build"; fi
 	vm_filesystems
 	boot run_uml paths 1800 "$@"
+	oracle_filesystems
+	boot run_uml oracle 900 "$@"
 }
