@@ -115,7 +115,7 @@ shellcheck_all() {
 
 # what was to be written later has been
 no_gaps() {
-	! grep -rnE '@[A-Z]{3,}@' "$REPO"/docs "$REPO/README"
+	! grep -rnE '@[A-Z]{3,}@|<!-- fill:' "$REPO"/docs "$REPO"/README*
 }
 
 # the parts are sourced together: a second function of a name replaces the first
