@@ -177,7 +177,7 @@ documented_in_tree() {
 in_code() {
 	case $1 in
 	vm.nr_pdflush_threads_min) defined PDFLUSH_MIN_THREADS ;;
-	vm.nr_pdflush_threads_max) defined PDFLUSH_MAX_THREADS ;;
+	vm.nr_pdflush_threads_max) grep -q 'pool->max = [A-Z1-9]' "$TREE/mm/pdflush.c" || say 0 ;;
 	CONFIG_*) kconfig_default "${1#CONFIG_}" ;;
 	esac
 }
