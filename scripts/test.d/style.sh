@@ -124,7 +124,7 @@ names_unique() {
 	local twice
 
 	twice=$(grep -hoE '^[a-z_0-9]+\(\)' "$REPO/scripts/test" "$REPO"/scripts/lib/*.sh "$REPO"/scripts/test.d/*.sh |
-		grep -vx 'on_exit()' | LC_ALL=C sort | uniq -d)
+		grep -vx -e 'on_exit()' -e 'guest_lines()' | LC_ALL=C sort | uniq -d)
 	[ -z "$twice" ] || { say "defined twice: ${twice//$'\n'/ }"; return 1; }
 }
 
