@@ -69,8 +69,8 @@ struct way {
 };
 
 static const struct way F_AND_P[] = {
-	{ "F", false, 0, 2, 8, 0 },
-	{ "P", true, 0, 2, 0, 0 },
+	{ "F", false, 0, 2, 8, 0, 0 },
+	{ "P", true, 0, 2, 0, 0, 0 },
 };
 
 struct row {
@@ -935,11 +935,11 @@ static void part_locality(void)
 #define SLICE_MBPS	100
 
 static const struct way slice_ways[] = {
-	{ "F", false, 0, 2, 8, 0 },
-	{ "P", true, 0, 2, 0, 0 },
-	{ "P slice=4096", true, 0, 2, 0, 4096 },
-	{ "P slice=1024", true, 0, 2, 0, 1024 },
-	{ "P slice=256", true, 0, 2, 0, 256 },
+	{ "F", false, 0, 2, 8, 0, 0 },
+	{ "P", true, 0, 2, 0, 0, 0 },
+	{ "P slice=4096", true, 0, 2, 0, 4096, 0 },
+	{ "P slice=1024", true, 0, 2, 0, 1024, 0 },
+	{ "P slice=256", true, 0, 2, 0, 256, 0 },
 };
 
 struct slice {
@@ -1055,10 +1055,10 @@ static void part_slice(void)
 
 /* Here the last number is not a slice but the age of old data, in centiseconds. */
 static const struct way mapped_ways[] = {
-	{ "F 1 s", false, 0, 2, 8, 100 },
-	{ "P 1 s", true, 0, 2, 0, 100 },
-	{ "F never", false, 0, 2, 8, 360000 },
-	{ "P never", true, 0, 2, 0, 360000 },
+	{ "F 1 s", false, 0, 2, 8, 100, 0 },
+	{ "P 1 s", true, 0, 2, 0, 100, 0 },
+	{ "F never", false, 0, 2, 8, 360000, 0 },
+	{ "P never", true, 0, 2, 0, 360000, 0 },
 };
 
 struct mapped {
@@ -1388,11 +1388,11 @@ static void part_wakeups(void)
 #define HANG_MS		6000
 
 static const struct way hung_ways[] = {
-	{ "F", false, 0, 2, 8, 0 },
-	{ "F max_active=2", false, 2, 2, 8, 0 },
-	{ "F max_active=1", false, 1, 2, 8, 0 },
-	{ "P", true, 0, 2, 0, 0 },
-	{ "P max=2", true, 0, 2, 2, 0 },
+	{ "F", false, 0, 2, 8, 0, 0 },
+	{ "F max_active=2", false, 2, 2, 8, 0, 0 },
+	{ "F max_active=1", false, 1, 2, 8, 0, 0 },
+	{ "P", true, 0, 2, 0, 0, 0 },
+	{ "P max=2", true, 0, 2, 2, 0, 0 },
 };
 
 struct hung {
@@ -1458,17 +1458,17 @@ static void part_hung(void)
 /* ---- parts threads and burst ---- */
 
 static const struct way threads_ways[] = {
-	{ "F", false, 0, 2, 8, 0 },
-	{ "F max_active=8", false, 8, 2, 8, 0 },
-	{ "P", true, 0, 2, 0, 0 },
-	{ "P max=8", true, 0, 2, 8, 0 },
-	{ "P max=32", true, 0, 2, 32, 0 },
+	{ "F", false, 0, 2, 8, 0, 0 },
+	{ "F max_active=8", false, 8, 2, 8, 0, 0 },
+	{ "P", true, 0, 2, 0, 0, 0 },
+	{ "P max=8", true, 0, 2, 8, 0, 0 },
+	{ "P max=32", true, 0, 2, 32, 0, 0 },
 };
 
 static const struct way burst_ways[] = {
-	{ "F", false, 0, 2, 8, 0 },
-	{ "P", true, 0, 2, 0, 0 },
-	{ "P min=max=8", true, 0, 8, 8, 0 },
+	{ "F", false, 0, 2, 8, 0, 0 },
+	{ "P", true, 0, 2, 0, 0, 0 },
+	{ "P min=max=8", true, 0, 8, 8, 0, 0 },
 };
 
 #define MAX_BUSY	256
@@ -1643,8 +1643,8 @@ static void part_burst(void)
 #define SWITCHES	100
 
 static const struct way switch_ways[] = {
-	{ "no switches", true, 0, 2, 8, 0 },
-	{ "200 switches", true, 0, 2, 8, 0 },
+	{ "no switches", true, 0, 2, 8, 0, 0 },
+	{ "200 switches", true, 0, 2, 8, 0, 0 },
 };
 
 struct writer {
