@@ -647,9 +647,8 @@ struct blank {
 };
 
 static struct blank blanks[] = {
-	{ "ext4", "/dev/ubda" },
-	{ "xfs", "/dev/ubdb" },
-	{ "ext2", "/dev/ubdc" },
+	{ .fs = "ext4", .disk = "/dev/ubda" },
+	{ .fs = "xfs", .disk = "/dev/ubdb" },
 };
 
 static long blank_mb;
