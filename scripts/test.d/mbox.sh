@@ -193,13 +193,16 @@ letter_rows() {
 	jiffies with a timer|wakeups|64 devices dirtied at once|jiffies (10 ms) in which one does|F - P
 	clean: timers|wakeups|64 clean|timers of writeback that expire|F - P
 	data of a third, 1 s old, left, ms|hung|two devices|data of the third is old and gone, ms|F;F max_active=2;P max=2
-	64 slow devices, N=8, until clean,ms|threads|64 devices of 10 ms|until the last is written, ms|F;F max_active=8;P max=8
-	writers at once|threads|64 devices of 10 ms|threads that write at once|F;F max_active=8;P max=8
-	the same, P with at most 32, ms|threads|64 devices of 10 ms|until the last is written, ms|P max=32
-	the same, P with 32 from the start|threads|64 devices of 10 ms|until the last is written, ms|P min=max=32
-	64 fast devices, N=8, until clean,ms|threads|64 fast|until the last is written, ms|F;F max_active=8;P max=8
-	8 slow devices after a pause, ms|burst|8 devices|until the last is written, ms|F;-;P min=2
-	P with 8 from the start|burst|8 devices|until the last is written, ms|P min=8
+	64 slow devices, N=8, until clean,ms|threads|64 devices of 10 ms|until the last is written, ms|F;F max_active=8;P
+	P with at most 8, ms|threads|64 devices of 10 ms|until the last is written, ms|P max=8
+	writers at once|threads|64 devices of 10 ms|threads that write at once|F;F max_active=8;P
+	P with at most 32, ms|threads|64 devices of 10 ms|until the last is written, ms|P max=32
+	64 fast devices, N=8, until clean,ms|threads|64 fast|until the last is written, ms|F;F max_active=8;P
+	8 slow devices after a pause, ms|burst|8 devices|until the last is written, ms|F;-;P
+	P with 8 from the start|burst|8 devices|until the last is written, ms|P min=max=8
+	12 files, random 4k, ext4, ms|parallel|ext4, 12 files|time to clean, ms|F;-;P automatic
+	xfs, ms|parallel|xfs, the same|time to clean, ms|F;-;P automatic
+	4000 files of 16 kB, ext4, ms|parallel|ext4, the same|time to clean, ms|F;-;P automatic
 	END
 }
 
