@@ -80,7 +80,7 @@ usage_error() {
 
 # --help prints the comment block that follows the SPDX line of the script.
 print_help() {
-	sed -n '3,/^[^#]/{s/^#$//;s/^# //p;/^$/p}' "$0" | sed -e '1{/^$/d}' -e '${/^$/d}'
+	sed -n '3,/^[^#]/{/^# shellcheck /d;s/^#$//;s/^# //p;/^$/p}' "$0" | sed -e '1{/^$/d}' -e '${/^$/d}'
 	exit 0
 }
 

@@ -119,12 +119,12 @@ no_gaps() {
 }
 
 # the parts are sourced together: a second function of a name replaces the first
-# on_exit() is there for a script to define its own
+# on_exit() and guest_lines() are there for a script to define its own
 names_unique() {
 	local twice
 
 	twice=$(grep -hoE '^[a-z_0-9]+\(\)' "$REPO/scripts/test" "$REPO"/scripts/lib/*.sh "$REPO"/scripts/test.d/*.sh |
-		grep -vx -e 'on_exit()' -e 'guest_lines()' | LC_ALL=C sort | uniq -d)
+		grep -vxE '(on_exit|guest_lines)\(\)' | LC_ALL=C sort | uniq -d)
 	[ -z "$twice" ] || { say "defined twice: ${twice//$'\n'/ }"; return 1; }
 }
 
