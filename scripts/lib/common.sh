@@ -37,8 +37,8 @@ bases_table() {
 7.3  all     series mbox style docs tools kunit uml vm build
 6.12 default series
 7.3  default uml:quick
-6.12 default model vm:quick build:quick style kunit:lockdep packaging tools docs
-7.3  default mutations:quick series mbox
+6.12 default model vm:quick build:quick style kunit:lockdep mutations:kunit packaging tools docs
+7.3  default series mbox
 6.1  default series kunit:pdflush
 6.12 default drift:newest
 END

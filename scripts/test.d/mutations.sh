@@ -57,11 +57,12 @@ list_and_patch_agree() {
 	return "$bad"
 }
 
-# part_mutations [quick] [NAME...]
+# part_mutations [quick | kunit] [NAME...]: kunit is what the suites catch, in UML
 part_mutations() {
-	local names left KUNIT_WAY=-breaks GUEST_WAY=-breaks RUN_BROKEN='run_guest' KUNIT_ARGS=() quick=
+	local names left KUNIT_WAY=-breaks GUEST_WAY=-breaks RUN_BROKEN='run_guest' KUNIT_ARGS=() quick='' name
 
 	[ "${1:-}" != quick ] || { shift; quick=1; }
+	[ "${1:-}" != kunit ] || { kunit_mutations; return; }
 	names=("$@")
 	[ "${#names[@]}" -gt 0 ] || mapfile -t names < <(break_names)
 	if run_logged list_and_patch_agree; then
@@ -83,6 +84,17 @@ part_mutations() {
 	fi
 	breaks_in_kunit "${names[@]}"
 	breaks_in_vm "${names[@]}"
+}
+
+kunit_mutations() {
+	local name names=()
+
+	for name in $(break_names); do in_vm "$name" || names+=("$name"); done
+	work_tree breaks -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
+	CURRENT='mutations: kernel for UML'
+	one_kunitconfig "$REPO/kunit/pdflush.kunitconfig"
+	KUNIT_KERNEL=${KUNIT_LOG%/*}/linux
+	breaks_in_kunit "${names[@]}"
 }
 
 # break_tree_as_far: the tree of the part uml, with what fits it of the breaks, and those
