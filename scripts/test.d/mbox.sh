@@ -161,7 +161,7 @@ broken_mails_are_found() {
 		broken_cover "a letter without a text" '/^$/,/^The base is /{/^The base is /!d}' &&
 		broken_cover "a missing head" '/^Where it loses$/d' &&
 		broken_cover "an empty section" '/^Why$/,/^What was said/{/^Wh\|^=/!d}' &&
-		broken_cover "another figure" '0,/\<1270\>/s//1271/' &&
+		broken_cover "another figure" '0,/\<1078\>/s//1079/' &&
 		broken_cover "two columns that are swapped" \
 			's/^\( *data of a third.* ms\) \([0-9]*\)\( *[0-9]* *\)\([0-9]*\)$/\1 \4\3\2/' &&
 		broken_cover "a row of its own" 's/^ *P with 8 from the start.*/&\n    P with 9 from the start  5  -  4/' || return 1
