@@ -44,7 +44,7 @@ pages_can_fail() {
 # abi_good DIRECTORY FILE: as the kernel's own script reads the file, it is a page of
 # which sphinx has nothing to say
 abi_good() {
-	local at=$1 script
+	local at=$1 script name
 
 	rm -rf "$at"
 	mkdir -p "$at/testing" "$at/pages"
@@ -56,7 +56,9 @@ abi_good() {
 	fi
 	(cd "$at" && "${script[@]}" >pages/index.rst) || return 1
 	/usr/bin/sphinx-build -q -C -W --keep-going -b html "$at/pages" "$at/html" || return 1
-	grep -q '<bdi>.*/pdflush' <(sed 's/&lt;/</g;s/&gt;/>/g' "$at/html/index.html") || { say "the page lacks pdflush"; return 1; }
+	for name in pdflush pdflush_max_threads; do
+		grep -qw "<bdi>.*/$name" <(sed 's/&lt;/</g;s/&gt;/>/g' "$at/html/index.html") || { say "the page lacks $name"; return 1; }
+	done
 }
 
 abi_can_fail() {

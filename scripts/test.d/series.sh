@@ -630,6 +630,8 @@ a_run() (
 	shift
 	SUITES_READ='sid ' CACHE=$TMP/run PASSED=0 FAILED=0 SKIPPED=0 UNSERVED=' ' STEPS=("$@") ONCE=("$@") RESULT=() SUMS=()
 	main=$BASHPID JOB='' TMP_DIRS=() LANE_NUMBER=''
+	# the lane that this runs in keeps its own group busy, not this run's
+	LANE_PID=() LANE_STEP=() LANE_GROUP=() BUSY=()
 	need_build_tools() { :; }
 	need_drift() { :; }
 	find_linux() { [ "${gone/ $1 /}" = "$gone" ]; }
