@@ -40,7 +40,7 @@ bases_table() {
 6.12 default model vm:quick build:quick style kunit:lockdep mutations:kunit packaging tools docs
 7.3  default series mbox
 6.1  default series kunit:pdflush
-6.12 default drift:newest
+6.12 default drift:fits
 END
 }
 

@@ -2,26 +2,26 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
-# scripts/test build: the base and then every patch in turn, in one source folder
-# and two output folders: option off, option on with its tests.  W=1 all the
-# way.  Off must give the same objects as the base, byte by byte.
+# scripts/test build: the base and then every patch in turn, in one source tree and
+# two output directories: option off, option on with its tests, always at W=1.  With
+# the option off, objects must be byte-identical to the base's.
 #
-# The first and the last step build vmlinux.  Those between build the top
-# folders the series touches, or with the option off only the touched objects, and
-# see that every symbol the touched objects need is defined: a header of the series
-# is included nearly everywhere, and building the rest again and again would triple
-# the time.
+# The first and the last step build vmlinux.  Those between build the top-level
+# directories the series touches, or with the option off only the touched objects, and
+# check that every symbol these need is defined: the series touches headers that are
+# included nearly everywhere, and building everything each time would take three times
+# as long.
 #
-# By default vmlinux is built of the whole series only, which comes first, and of
-# the base and the patches between the touched objects.
+# build:quick builds vmlinux only once, of the whole series with the option on, and
+# otherwise the touched objects.
 
 need_build() {
 	need_build_tools
 	need objcopy:binutils
 }
 
-# Same folder, no line numbers, no time stamps: what differs is code.  Only
-# init/version.c cannot do without line numbers.
+# Same directory, no line numbers, no time stamps: any difference is code.  Only
+# init/version.c needs line numbers.
 NEUTRAL=('KCFLAGS=-D__LINE__=0 -Wno-builtin-macro-redefined' 'CFLAGS_REMOVE_version.o=-D__LINE__=0')
 
 # build_step NAME TARGET FRAGMENT...: warnings go to $TMP/NAME.warnings
@@ -38,13 +38,13 @@ build_step() {
 		${neutral[@]+"${neutral[@]}"} $target || return 1
 	if [ "$target" = vmlinux ]; then
 		rm -f "$TMP/${out##*/}.rest"
-	else
+	elif [ -f "$out/vmlinux" ]; then
 		symbols_defined "$out" || return 1
 	fi
 	tail -n "+$mark" "$LOG" | warnings_of_touched >"$TMP/$name.warnings"
 }
 
-# step_config FOLDER FRAGMENT...: not again what would come out as it is
+# step_config DIRECTORY FRAGMENT...: unless nothing it depends on has changed
 step_config() {
 	local out=$1 f key
 	shift
@@ -60,19 +60,19 @@ step_config() {
 	say "$key $(file_hash "$out/.config")" >"$out/config.key"
 }
 
-# touched_built FOLDER: OBJECTS, the touched ones there whose source is in TREE
+# touched_built DIRECTORY: OBJECTS, the touched ones there whose source is in TREE
 touched_built() {
 	local o
 
 	OBJECTS=()
 	while read -r o; do
-		# one without a source here is left from another run
+		# without a source it is a leftover of another run
 		[ ! -f "$1/$o" ] || [ ! -f "$TREE/${o%.o}.c" ] || OBJECTS+=("$1/$o")
 	done < <(touched_objects)
 }
 
-# What the touched objects leave undefined is in the last vmlinux, or in the part of it
-# that is not of touched objects if that is of a later patch; or in what was just built.
+# Every symbol that the touched objects need is defined in the last vmlinux (without its
+# touched objects, if it is of a later patch) or in what was just built.
 symbols_defined() {
 	local out=$1 missing rest=$TMP/${1##*/}.rest
 
@@ -88,7 +88,7 @@ defined_in() {
 	nm -P "$@" | awk '$2 ~ /^[^Uw]$/ { print $1 }' | sort -u
 }
 
-# without_touched FOLDER: what vmlinux, just built there, has from other objects
+# without_touched DIRECTORY: the symbols that the new vmlinux there has from other objects
 without_touched() {
 	touched_built "$1"
 	comm -23 <(defined_in "$1/vmlinux") <(nm -gP "${OBJECTS[@]}" | awk '$2 ~ /^[^Uw]$/ { print $1 }' | sort -u) \
@@ -99,13 +99,13 @@ touched_folders() {
 	files_of "${SERIES_FILES[@]}" | grep -v '^tools/' | sed -n 's,^\([a-z0-9_]*/\).*\.c$,\1,p' | sort -u | tr '\n' ' '
 }
 
-# "file: warning: text", without line numbers, for touched files only.
+# Warnings in touched files as "file: warning: text", without line numbers.
 warnings_of_touched() {
 	sed -n "s,^\($TREE/\|\(\.\./\)*\)\?\([a-zA-Z0-9_./-]*\):[0-9]*:\([0-9]*:\)\? \(warning: .*\),\3: \5,p" |
 		grep -F -f <(files_of "${SERIES_FILES[@]}" | sed 's/$/:/') | sort -u || :
 }
 
-# The options of the fragment that exist at this point of the series.
+# The requested options that exist at this point of the series.
 options_so_far() {
 	local line name
 
@@ -116,8 +116,8 @@ options_so_far() {
 	done < <(grep -h '^CONFIG_' "$REPO/kconfig/pdflush.config" "$REPO/kconfig/tests.config")
 }
 
-# The compiler numbers some local symbols (CSWTCH.184) by how much it has seen,
-# headers included: they are numbered anew in the order of the object.
+# The numbers in some local symbols (CSWTCH.184) depend on how much the compiler has
+# seen, headers included: renumber them in the order of the object.
 renumbered() {
 	nm -p "$1" | awk 'NF == 3 && $3 ~ /\.[0-9]+$/ {
 		name = $3
@@ -126,7 +126,7 @@ renumbered() {
 	}'
 }
 
-# hash_objects FOLDER FILE...
+# hash_objects DIRECTORY FILE...
 hash_objects() {
 	local out=$1 o
 	shift
@@ -143,7 +143,7 @@ touched_objects() {
 	files_of "${SERIES_FILES[@]}" | sed -n 's/\.c$/.o/p'
 }
 
-# built_objects FOLDER: those of them that the last vmlinux there has
+# built_objects DIRECTORY: those of them that exist there
 built_objects() {
 	local o
 
@@ -244,46 +244,48 @@ build_all() {
 	fi
 }
 
-# The whole series first, then the base to compare it with, then what is between.
+# With the option off only the objects that the series touches, of the base, the whole
+# series and each patch: being the base's, they link as the base does.  With the option on
+# vmlinux of the whole series, then the touched objects of each patch.
 build_quickly() {
 	local i name off out=$CACHE/build/step-n$ON out_on=$CACHE/build/step-y$ON last=$((${#SERIES_FILES[@]} - 1))
 
-	name=$(step_name "$last")
-	CURRENT="build: $name, option off"
-	work_tree steps -1 || { not_ok "$name: applies"; return; }
-	build_step n vmlinux "$REPO/kconfig/build.config" || { not_ok "$name: builds with the option off"; return; }
-	mv "$TMP/n.warnings" "$TMP/last.warnings"
-	without_touched "$out"
-	off=$(built_objects "$out")
-	# shellcheck disable=SC2086 # object names have no blanks
-	hash_objects "$out" $off >"$TMP/objects"
-
 	CURRENT='build: base'
-	work_tree steps 0 || return 1
+	off=$(objects_off)
+	: >"$TMP/base.warnings"
 	build_step n "$off" "$REPO/kconfig/build.config" || { not_ok "the base builds"; return; }
 	mv "$TMP/n.warnings" "$TMP/base.warnings"
-	# shellcheck disable=SC2086
+	# shellcheck disable=SC2086 # object names have no blanks
 	hash_objects "$out" $off >"$TMP/base.objects"
 	[ -s "$TMP/base.objects" ] || { not_ok "off is identical" "no touched object is built"; return; }
-	off_identical "$name"
-	mv "$TMP/last.warnings" "$TMP/n.warnings"
-	new_warnings n "$name"
 
-	work_tree steps -1 || return 1
+	name=$(step_name "$last")
+	work_tree steps -1 || { not_ok "$name: applies"; return; }
+	build_off "$name" "$off" || :
 	build_on "$name" vmlinux
 	[ -f "$out_on/vmlinux" ] || return 0
 	without_touched "$out_on"
 
 	for ((i = 0; i < last; i++)); do
 		name=$(step_name "$i")
+		if ! files_of "${SERIES_FILES[i]}" | grep -qvE '^(Documentation|tools)/|^MAINTAINERS$'; then
+			ok "$name: changes nothing that is compiled"
+			continue
+		fi
 		work_tree steps $((i + 1)) || { not_ok "$name: applies"; return; }
 		build_off "$name" "$off" || :
 		build_on "$name" "$(objects_on)" || :
 	done
 }
 
-# objects_on: the touched objects that the kernel with the option has and TREE has a
-# source of
+# objects_off: the touched objects whose source the base has
+objects_off() {
+	files_of "${SERIES_FILES[@]}" | grep -v '^tools/' | while read -r f; do
+		case $f in *.c) [ ! -f "$SRC/$f" ] || say "${f%.c}.o" ;; esac
+	done | tr '\n' ' '
+}
+
+# objects_on: the touched objects of the last vmlinux whose source TREE has
 objects_on() {
 	touched_built "$CACHE/build/step-y$ON"
 	printf '%s\n' "${OBJECTS[@]#"$CACHE/build/step-y$ON/"}" | tr '\n' ' '

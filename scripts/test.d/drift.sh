@@ -224,7 +224,7 @@ to_build() {
 
 	tested=$(tested_of "$1")
 	case $4 in
-	apply) return 1 ;;
+	apply | fits) return 1 ;;
 	newest) [ "$3" = newest ] && newer "$2" "$tested" ;;
 	*) [ "$2" != "$tested" ] ;;
 	esac
@@ -314,8 +314,9 @@ drift_notices_outage() {
 		[ "$(suite_answer forky "$TMP/update.fixture")" = failed ] || { say "an outage is taken for an answer"; return 1; }
 }
 
-# part_drift [newest|apply]: without, every version is tried, and built if it is not
-# a tested one
+# part_drift [newest | apply | fits]: by default every version is tried, and built unless
+# it is the tested one; newest: only the newest of each base in each release, built if
+# newer than tested; apply: no builds; fits: newest without builds
 part_drift() {
 	local which=${1:-} level upstream full kind suites build base
 
@@ -343,7 +344,7 @@ part_drift() {
 	while read -r level upstream full kind suites <&3; do
 		build=
 		! to_build "$level" "$upstream" "$kind" "$which" || build=1
-		[ "$which" != newest ] || [ "$kind" = newest ] || continue
+		case $which in newest | fits) [ "$kind" = newest ] || continue ;; esac
 		drift_one "$level" "$upstream" "$full" "$kind" "$suites" "$build"
 	done 3<"$TMP/plan"
 	say

@@ -2,18 +2,18 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
-# scripts/test kunit: every kunit/*.kunitconfig in UML, or one of them.  A splat
-# in the log of the run fails it, whatever the verdicts say.
+# scripts/test kunit: run every kunit/*.kunitconfig, or one of them, in UML.  A kernel
+# warning is a failure even if all tests pass.
 
 need_kunit() {
 	need_build_tools
 }
 
-# Another way to run the same configurations has a name, and folders of its own.
+# Suffix of the build folder and log, for callers that build in another way.
 KUNIT_WAY=
 KUNIT_TIMEOUT=${KUNIT_TIMEOUT:-300}
 
-# kunit_run KUNITCONFIG [ARGUMENT...]: in TREE; what UML said is in KUNIT_LOG.
+# kunit_run KUNITCONFIG [ARGUMENT...]: build TREE and run; UML's output is in KUNIT_LOG.
 kunit_run() {
 	local name out config=$1
 	name=$(basename "$1" .kunitconfig)$KUNIT_WAY
@@ -23,7 +23,7 @@ kunit_run() {
 	mkdir -p "$out"
 	rm -f "$KUNIT_LOG"
 	if grep -q '^CONFIG_DEBUG_ATOMIC_SLEEP=' "$1" && grep -q 'select ARCH_NO_PREEMPT' "$TREE/arch/um/Kconfig"; then
-		say "# $name: without DEBUG_ATOMIC_SLEEP, which this kernel does not have in UML"
+		say "# $name: without DEBUG_ATOMIC_SLEEP, which UML does not support in this kernel"
 		config=$out.kunitconfig
 		grep -v '^CONFIG_DEBUG_ATOMIC_SLEEP=' "$1" >"$config"
 	fi
@@ -32,26 +32,26 @@ kunit_run() {
 		--jobs="$JOBS" --timeout="$KUNIT_TIMEOUT" --make_options='CC=ccache gcc' "${@:2}"
 }
 
-# kunit_exec ARGUMENT...: boots the kernel "linux" that is in the folder of KUNIT_LOG
+# kunit_exec ARGUMENT...: boot the kernel "linux" next to KUNIT_LOG
 kunit_exec() {
 	rm -f "$KUNIT_LOG"
 	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 $((KUNIT_TIMEOUT + 30)) \
 		tools/testing/kunit/kunit.py exec --build_dir="${KUNIT_LOG%/*}" --timeout="$KUNIT_TIMEOUT" "$@"
 }
 
-# The unpatched kernel warns once while UML boots, of its own PCI driver.
+# The unpatched kernel warns once at boot, in UML's PCI driver.
 kunit_splats() {
 	grep -aE 'WARNING:|BUG:|possible (circular|recursive)|inconsistent lock|Kernel panic|ODEBUG|list_(add|del) corruption|held lock|lock held|suspicious RCU|sleeping function|rcu.*stall' "$KUNIT_LOG" |
 		grep -vF 'at arch/um/drivers/virt-pci.c' || :
 }
 
-# "# Totals: pass:41 fail:0 skip:0 total:41" lines of the suites, added up
+# kunit_total pass|fail|skip: sum over the "# Totals: pass:41 fail:0 ..." lines
 kunit_total() {
 	sed 's/^\[[^]]*\] //' "$KUNIT_LOG" | grep -aoE "^# Totals: .*|^    # Totals: .*" | grep -oE "$1:[0-9]+" | cut -d : -f 2 |
 		awk '{ n += $1 } END { print n + 0 }'
 }
 
-# Cases that are not ok, as suite.case.
+# Failed cases, as suite.case.
 kunit_red() {
 	awk '
 	/^    # Subtest: /	{ suite = $3 }
@@ -59,7 +59,7 @@ kunit_red() {
 	' <(sed 's/^\[[^]]*\] //' "$KUNIT_LOG" | tr -d '\r')
 }
 
-# kunit_reasons: what the red cases expected and saw
+# kunit_reasons: what failed cases expected and saw
 kunit_reasons() {
 	sed 's/^\[[^]]*\] //' "$KUNIT_LOG" | tr -d '\r' | awk '
 	/^ *# .*: (EXPECTATION|ASSERTION) FAILED/ { left = 6 }
@@ -100,10 +100,11 @@ kunit_verdict() {
 part_kunit() {
 	local only=${1:-*} config
 
-	work_tree main -1 || { not_ok "patched tree"; return; }
+	# a separate tree: mutations:kunit modifies it and rebuilds in the same folder
+	work_tree kunit -1 || { not_ok "patched tree"; return; }
 	# shellcheck disable=SC2231 # a pattern
 	for config in "$REPO"/kunit/$only.kunitconfig; do
-		[ -e "$config" ] || { not_ok "kunitconfigs" "there are none in kunit/"; return; }
+		[ -e "$config" ] || { not_ok "kunitconfigs" "none found in kunit/"; return; }
 		one_kunitconfig "$config"
 	done
 }

@@ -90,9 +90,11 @@ kunit_mutations() {
 	local name names=()
 
 	for name in $(break_names); do in_vm "$name" || names+=("$name"); done
-	work_tree breaks -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
+	# tree and build folder of the part kunit: only what the breaks touch is compiled again
+	work_tree kunit -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
 	CURRENT='mutations: kernel for UML'
-	one_kunitconfig "$REPO/kunit/pdflush.kunitconfig"
+	KUNIT_WAY=''
+	one_kunitconfig "$REPO/kunit/lockdep.kunitconfig"
 	KUNIT_KERNEL=${KUNIT_LOG%/*}/linux
 	breaks_in_kunit "${names[@]}"
 }

@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
-# scripts/test uml: on two CPUs of user-mode Linux, what the parts kunit and vm
-# do: the suites, and what scripts/guest has.
+# scripts/test uml: the KUnit suites and the guest scripts, as in kunit and vm, in
+# user-mode Linux with two CPUs.
 
 # shellcheck source=scripts/test.d/vm.sh
 . "$REPO/scripts/test.d/vm.sh"
@@ -17,7 +17,7 @@ need_uml() {
 	need_filesystem_tools
 }
 
-# two_cpus NAME KERNEL_LOG: without the second it would be what the other parts do.
+# two_cpus NAME KERNEL_LOG: did the second CPU come up?
 two_cpus() {
 	grep -q 'Brought up .* 2 CPUs' "$2" && ok "$1: two CPUs" || not_ok "$1: two CPUs" "no; see $LOG"
 }
@@ -32,17 +32,17 @@ suites_on_two_cpus() {
 	done
 }
 
-# part_uml [quick]: with one kernel for the suites and the guest, which has lockdep
+# part_uml [quick]: quick builds one kernel, with lockdep, for the suites and the guest
 part_uml() {
 	CURRENT='uml: patched kernel'
-	# of its own, which the part mutations changes
+	# a separate tree: mutations modifies it
 	work_tree uml -1 || { not_ok "patched tree"; return; }
 	uml_has_smp "$TREE" ||
 		{ not_ok "user-mode Linux with two CPUs" "Linux $(kernel_version "$TREE") has none; 7.3 does"; return; }
 	if [ "${1:-}" = quick ]; then
 		guest_in_uml tests || return 0
 		suites_in_guest_kernel
-		guest_boots kunit.enable=0
+		guest_boots oracle_time=3 kunit.enable=0
 	else
 		suites_on_two_cpus
 		guest_in_uml || return 0
