@@ -44,33 +44,34 @@ whole_series() {
 	[ "$(cat "$TMP/count")" -eq $((${#SERIES_FILES[@]} + 1)) ] || { say "$(cat "$TMP/count") mails"; return 1; }
 }
 
-# what checkpatch was not asked, and what it has against another author's patches
 verdict_exact() {
 	local want
 
-	for want in FILE_PATH_CHANGES UNKNOWN_COMMIT_ID OPEN_ENDED_LINE PARENTHESIS_ALIGNMENT \
-		"From: of another author: ${#SERIES_FILES[@]} COMMIT_LOG_LONG_LINE, ${#SERIES_FILES[@]} NO_AUTHOR_SIGN_OFF" \
-		'a sign-off of the author'; do
+	for want in FILE_PATH_CHANGES UNKNOWN_COMMIT_ID OPEN_ENDED_LINE PARENTHESIS_ALIGNMENT 'a sign-off of the author'; do
 		grep -qF -e "$want" "$TMP/verdict" || { say "the verdict does not say $want"; return 1; }
 	done
 }
 
 # With --own nothing is left of the author that the files name, and checkpatch takes
-# every mail as it is.
+# every mail as it is.  Shown with the first patch and the one that changes MAINTAINERS.
 author_is_sender() {
-	local author mail
+	local author mail few=$TMP/few list names
 
 	author=$(sed -n '/^From: /,/^[^ ]*: /p' "${SERIES_FILES[0]}" | grep -o '[^ <]*@[^ >]*')
 	[ -n "$author" ] && [ "${SENDER#*"$author"}" = "$SENDER" ] && grep -qF -e "$author" "$TMP/all.mbox" ||
 		{ say "no other author to replace"; return 1; }
-	as_sender env PDFLUSH_PATCHES="$PATCHES" PDFLUSH_SERIES="$PRIMARY_SERIES" \
+	names=$({ say "${SERIES_FILES[0]}"; grep -l '^+M:' "${SERIES_FILES[@]}"; } | sed "s,^$PATCHES/,,")
+	cp -r "$PATCHES" "$few"
+	cp "$PRIMARY_SERIES" "$few.series"
+	list=$(PATCHES=$few PRIMARY_SERIES=$few.series series_of "$BASE")
+	{ grep '^# Base:' "$SERIES"; say "$names"; } >"$list"
+	as_sender env PDFLUSH_PATCHES="$few" PDFLUSH_SERIES="$few.series" \
 		"$REPO/scripts/mbox" --base "$BASE" --own --url https://pdflush.example/git \
 		--output "$TMP/by-author.mbox" >"$TMP/verdict" || return 1
 	! grep -nF -e "$author" "$TMP/by-author.mbox" || { say "the author of the files is still named"; return 1; }
 	[ "$(grep -cxF -e "+M:	$SENDER" "$TMP/by-author.mbox")" -eq 1 ] || { say "MAINTAINERS does not name the sender"; return 1; }
-	grep -q 'that this names are in https://pdflush.example/git$' "$TMP/by-author.mbox" || { say "no URL"; return 1; }
-	grep -q 'checkpatch --strict finds nothing$' "$TMP/verdict" && ! grep -q 'another author\|--url' "$TMP/verdict" ||
-		{ cat "$TMP/verdict"; return 1; }
+	grep -q 'are in https://pdflush.example/git$' "$TMP/by-author.mbox" || { say "no URL"; return 1; }
+	! grep -q 'sign-off\|--url' "$TMP/verdict" || { cat "$TMP/verdict"; return 1; }
 	mkdir "$TMP/by-author" && as_sender git mailsplit -o"$TMP/by-author" "$TMP/by-author.mbox" >"$TMP/count" &&
 		rm "$TMP/by-author/0001" || return 1
 	for mail in "$TMP/by-author"/*; do
@@ -328,15 +329,14 @@ range_diff_good() {
 		{ say "the range-diff does not name the patch that changed"; return 1; }
 }
 
-# A kernel's git tree of somebody: as much of it as the scripts look at, and one commit
-# more than Debian's source.
+# make_kernel: KERNEL, a git tree with as much of a kernel as the scripts look at
 make_kernel() {
 	KERNEL=$TMP/kernel
-	git clone -q -s -n "$CACHE/git/linux-$BASE.git" "$KERNEL" &&
-		git -C "$KERNEL" sparse-checkout set -q --no-cone '/*' '!/*/' /scripts/ /Documentation/mm/ /fs/fs-writeback.c &&
-		git -C "$KERNEL" checkout -q || return 1
-	(cd "$KERNEL" && mkdir -p arch include drivers init ipc kernel lib)
-	as_sender git -C "$KERNEL" commit -q --allow-empty -m 'a day later'
+	mkdir -p "$KERNEL/Documentation" "$KERNEL/fs" "$KERNEL"/{arch,include,drivers,init,ipc,kernel,lib}
+	cp "$SRC/fs/fs-writeback.c" "$KERNEL/fs/" && cp -r "$SRC/Documentation/mm" "$KERNEL/Documentation/" &&
+		cp -r "$SRC/scripts" "$KERNEL/" && find "$SRC" -maxdepth 1 -type f -exec cp -t "$KERNEL" {} + &&
+		as_sender git -C "$KERNEL" init -q && as_sender git -C "$KERNEL" add -A -f &&
+		as_sender git -C "$KERNEL" commit -q -m 'a kernel'
 }
 
 onto_a_tree() {
@@ -378,14 +378,14 @@ part_mbox() {
 	check "a repository to try it with" make_own
 	OWN=$TMP/own
 	check "the whole series" whole_series
-	check "the verdict names what checkpatch is not asked" verdict_exact
+	check "the summary names what checkpatch ignores" verdict_exact
 	check "--own: the sender is the author, and checkpatch takes the mails as they are" author_is_sender
 	check "git am gives the files of the series" same_files_by_am
 	check "the cover letter: subject, base, diffstat, sections, figures" cover_good "$TMP/all"
 	check "every mail: from, sign-off, thread, recipients, date" mails_good "$TMP/all"
 	check "broken mails turn the checks red" broken_mails_are_found
 	check "-vN names the patch that changed" changes_shown
-	check "--git: on a tree that somebody has" onto_a_tree
+	check "--git: on a git tree of the kernel" onto_a_tree
 	check "a last version that is not there is refused" refuses_no_version
 	check "a sender without a name is refused" refuses_nobody
 	check "what checkpatch finds is refused" refuses_bad_patch
