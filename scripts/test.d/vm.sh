@@ -34,12 +34,12 @@ guest_lines() {
 # What vm:quick runs.  Everything else in these scripts runs in user-mode Linux 7.3 with
 # two CPUs, which is much faster but has no SysRq and no CPU hotplug; lockdep and the
 # sysctl tables differ between bases.
-QEMU_CHECKS='old data leaves by pdflush alone, checksums right
+QEMU_CHECKS='old data is written by pdflush alone, checksums match
 SysRq sync, thaw and remount, with idle threads and without
 SysRq sync does not skip a busy disk
-no thread when the last device leaves pdflush'
+no threads after the last device leaves pdflush'
 QEMU_PATHS='trace events: an operation, run and refused
-no complaint of lockdep'
+no lockdep reports'
 QEMU_SELFTESTS='knobs.min
 knobs.max
 knobs.max_writeback_pages
