@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2119 # many variables are for the scripts that source this
+# shellcheck disable=SC2034,SC2119 # many variables are used by the scripts that source this
 #
-# Common code of the scripts.  A script sets -eu and sources this file; nothing
-# runs by sourcing but the traps that clean up.
+# Common code of the scripts, which set -eu and source this file.  Sourcing only sets up
+# variables and traps for cleaning up.
 
-# What a hook of git, or a shell's settings, would have us take for another directory.
+# Set by git hooks or in a shell's startup files.
 unset CDPATH GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_COMMON_DIR GIT_PREFIX
 
-# absolute FILE: in FROM_HERE, which a cd does not change
+# absolute FILE: sets FROM_HERE to its absolute path
 absolute() {
 	case $1 in
 	/*) FROM_HERE=$1 ;;
@@ -24,12 +24,12 @@ PATCHES=$FROM_HERE
 absolute "${PDFLUSH_SERIES:-$REPO/series}"
 PRIMARY_SERIES=$FROM_HERE
 
-# Where Debian is, if the machine's own apt does not say.
+# Debian's archive, if the machine's apt does not name one.
 ARCHIVE=deb.debian.org
 
-# The kernels there is a series for, the primary one first, and which parts of
-# scripts/test each has: all of them, and what a run without arguments does.  PART:WORD
-# is a part cut down to what WORD means to it.
+# The bases, i.e. kernels with a series, the primary one first, and the parts of
+# scripts/test: all that each has, and what runs by default, in this order.  In PART:WORD
+# WORD is an argument to the part.
 bases_table() {
 	cat <<'END'
 6.12 all     series mbox packaging model style docs tools kunit vm build mutations
@@ -47,18 +47,18 @@ END
 BASES=$(bases_table | awk '$2 == "all" { printf "%s%s", n++ ? " " : "", $1 }')
 PRIMARY=${BASES%% *}
 
-# The one whose user-mode Linux has two CPUs.
+# The base whose user-mode Linux supports SMP.
 UML_BASE=$(bases_table | awk '$2 == "all" && / uml / { print $1 }')
 
-# What "checkpatch --strict --terse --showfile" has against trace events, which
-# nobody writes in any other way.
+# What "checkpatch --strict --terse --showfile" reports for the usual style of trace
+# events.
 TRACE_EVENT_STYLE="^include/trace/events/[^ ]*: CHECK: (Lines should not end with a '\\('|Alignment should match)"
 
 JOBS=$(nproc)
 START=$SECONDS
 PROGRESS_PERIOD=8		# seconds between two progress lines
-CURRENT=starting		# what is going on, for the progress line
-NEXT=			# what comes after it
+CURRENT=starting		# current activity, for the progress line
+NEXT=			# next activity
 LOG=/dev/null		# where run_logged puts a command's output
 JOB=			# process group started by run_logged
 TMP_DIRS=()
@@ -97,7 +97,7 @@ kill_job() {
 	kill -KILL -- "-$pid" 2>/dev/null || :
 }
 
-# A script may define its own undo, run first.
+# A script may override this; it runs first.
 on_exit() {
 	:
 }
@@ -107,7 +107,7 @@ cleanup() {
 
 	trap - EXIT
 	trap '' INT TERM HUP
-	# stopped between starting a job and noting it
+	# interrupted between starting a job and setting JOB
 	[ -n "$JOB" ] || JOB=$(jobs -p | tail -n 1)
 	on_exit "$rc"
 	[ -z "$JOB" ] || kill_job "$JOB"
@@ -120,16 +120,16 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-# Much in the cache is removed unasked, so nobody else's things may be there.
+# Files in the cache are removed freely, so it must not contain anything else.
 own_cache() {
 	[ ! -e "$CACHE/.pdflush" ] || return 0
 	mkdir -p "$CACHE" 2>/dev/null || die "cannot create $CACHE"
 	[ "$CACHE" = "$REPO/.cache" ] || [ -z "$(ls -A "$CACHE")" ] ||
-		die "$CACHE holds other things: PDFLUSH_CACHE needs a directory of its own"
+		die "$CACHE contains other files: PDFLUSH_CACHE must be a directory of its own"
 	: 2>/dev/null >"$CACHE/.pdflush" || die "cannot write to $CACHE"
 }
 
-# new_tmp: a scratch directory in TMP, removed at the end.
+# new_tmp: sets TMP to a new scratch directory, removed at exit
 new_tmp() {
 	own_cache
 	mkdir -p "$CACHE/tmp"
@@ -149,8 +149,8 @@ progress() {
 	say "# $(elapsed) $CURRENT${1:+: $1}${NEXT:+ (next: $NEXT)}"
 }
 
-# run_logged COMMAND...: output goes to $LOG, a progress line appears while it
-# lasts; the command gets a process group of its own, which dies with us.
+# run_logged COMMAND...: runs it with output to $LOG and progress lines on stdout, in a
+# process group of its own, which is killed when the script exits
 run_logged() {
 	local rc=0 nap=0.05 last=$SECONDS
 
@@ -172,7 +172,7 @@ run_logged() {
 	return "$rc"
 }
 
-# last_words [WIDTH]: the end of the log, short and printable.
+# last_words WIDTH: the last line of the log, cut and printable
 last_words() {
 	[ -f "$LOG" ] || return 0
 	tail -c 400 "$LOG" | tr -cd '[:print:]\n' | grep -v "^###" | grep . | tail -n 1 | cut -c "1-$1" || :
@@ -195,7 +195,7 @@ apt_update() {
 	local try
 
 	[ -z "$APT_UPDATED" ] || return 0
-	# somebody else may be at it, as after a machine's first boot
+	# apt may be running already, e.g. after the first boot of a machine
 	for try in 1 2 3; do
 		! run_logged as_root apt-get -q update || break
 		[ "$try" = 3 ] || sleep 20
@@ -214,7 +214,7 @@ apt_install() {
 		die "apt-get could not install $*${LOG:+; see $LOG}"
 }
 
-# need TOOL[:PACKAGE]...: installs what is missing, all at once.
+# need TOOL[:PACKAGE]...: installs what is missing
 need() {
 	local item tool package missing=()
 
@@ -239,7 +239,7 @@ need_build_tools() {
 	export KBUILD_BUILD_USER=pdflush KBUILD_BUILD_HOST=pdflush KBUILD_BUILD_VERSION=1
 }
 
-# need_space DIRECTORY MEGABYTES: what it holds already counts.
+# need_space DIRECTORY MEGABYTES: in total, including what is used already
 need_space() {
 	local free held
 
@@ -249,10 +249,10 @@ need_space() {
 	[ "$free" -lt "$2" ] || return 0
 	held=$(du -sm "$1" | cut -f 1)
 	[ $((free + held)) -ge "$2" ] && [ "$free" -ge 1000 ] ||
-		die "no disk space: $1 needs $2 MB, holds $held MB, and $free MB are free"
+		die "not enough disk space: $1 needs $2 MB, uses $held MB, and $free MB are free"
 }
 
-# One user of the cache at a time.
+# One script at a time uses the cache.
 lock_cache() {
 	own_cache
 	[ -z "${PDFLUSH_LOCKED:-}" ] || return 0
@@ -281,8 +281,8 @@ tested_of() {
 	sed -n '/^[^#]/q;s/^# Base: .*, tested with \([0-9.]*[0-9]\).*/\1/p' "$(series_of "$1")" 2>/dev/null || :
 }
 
-# use_base BASE: all that follows is about this one.  What is built or logged for
-# another than the primary one carries its name: ON.
+# use_base BASE: selects the base.  ON is the suffix of build directories and logs, empty
+# for the primary base.
 use_base() {
 	BASE=$1 BASE_PACKAGE=linux-source-$1
 	SERIES=$(series_of "$1")
@@ -293,8 +293,8 @@ use_base() {
 
 use_base "$PRIMARY"
 
-# nearest_base X.Y: the base with the fewest releases between.  After 5.19 came
-# 6.0, after 6.19 came 7.0.
+# nearest_base X.Y: the base with the fewest releases in between (5.19 is followed by
+# 6.0, 6.19 by 7.0)
 nearest_base() {
 	local base distance best='' least=0
 
@@ -311,7 +311,7 @@ release_number() {
 }
 
 # series_list [FILE]: its entries
-# shellcheck disable=SC2120 # one script has a FILE
+# shellcheck disable=SC2120 # used by one script
 series_list() {
 	local file=${1:-$SERIES}
 
@@ -323,7 +323,7 @@ series_hash() {
 	cat "${SERIES_FILES[@]}" | sha256sum | cut -c 1-16
 }
 
-# read_series: SERIES_FILES, the patches as paths, in order.
+# read_series: sets SERIES_FILES to the paths of the patches, in order
 read_series() {
 	local p
 
@@ -335,7 +335,7 @@ read_series() {
 	[ "${#SERIES_FILES[@]}" -gt 0 ] || die "$SERIES lists no patch"
 }
 
-# freeze_series: work on the series as it is now, whatever happens to it.
+# freeze_series: works on a copy, so that editing the series has no effect
 freeze_series() {
 	read_series
 	new_tmp
@@ -347,19 +347,19 @@ freeze_series() {
 	read_series
 }
 
-# files_of PATCH...: every path they name, once.
+# files_of PATCH...: all files they touch, sorted
 files_of() {
 	sed -n -e 's,^--- a/\([^[:space:]]*\).*,\1,p' \
 		-e 's,^+++ b/\([^[:space:]]*\).*,\1,p' "$@" | sort -u
 }
 
-# break_names: of the deliberate breaks, in the order of the list
+# break_names: the deliberate breaks, in the order of the list
 break_names() {
 	sed -n 's/^Name: //p' "$REPO/kunit/breaks.list"
 }
 
-# first_change: "PATCH FILE", the first patch that changes a file there is; what
-# a test spoils.
+# first_change: "PATCH FILE", the first patch that changes an existing file; tests corrupt
+# these
 first_change() {
 	local p f
 
@@ -369,12 +369,12 @@ first_change() {
 	done
 }
 
-# Files that do not exist before the series.
+# new_files: files that the series creates
 new_files() {
 	sed -n '/^--- \/dev\/null/{n;s,^+++ b/\([^[:space:]]*\).*,\1,p;}' "${SERIES_FILES[@]}" | sort -u
 }
 
-# small_tree FROM TO: the files the series touches, and what names the version.
+# small_tree FROM TO: copies the files the series touches, and the top-level Makefile
 small_tree() {
 	local f
 
@@ -384,7 +384,7 @@ small_tree() {
 	done
 }
 
-# quilt without anybody's settings, on the series of this repository.
+# our_quilt ARGUMENT...: on the series of this repository, ignoring user settings
 our_quilt() {
 	QUILT_PATCHES=$PATCHES QUILT_SERIES=$SERIES QUILT_PC=.pc \
 		quilt --quiltrc - "$@"
@@ -406,15 +406,15 @@ kernel_version() {
 	say "$(make_variable "$1" VERSION).$(make_variable "$1" PATCHLEVEL).$(make_variable "$1" SUBLEVEL)"
 }
 
-# tree_state DIRECTORY: changes when any file in it does.
+# tree_state DIRECTORY: a hash that changes when any file does
 tree_state() {
 	(cd "$1" && find . -printf '%P %y %s %m %T@\n' | LC_ALL=C sort | sha256sum | cut -c 1-64)
 }
 
-# find_linux VERSION: where its package is to come from.  INSTALLED is the version that
-# dpkg has, KEPT the package in the cache, CHOSEN what the archive serves; none of
-# them: the machine's own apt knows it.  It fails if nobody serves it any more, and
-# dies if that cannot be told.
+# find_linux VERSION: where to get its package.  Sets INSTALLED to the installed version,
+# or KEPT to the package in the cache, or CHOSEN to the version in Debian's archive, or
+# none of these if the machine's apt has it.  Fails if it is no longer served, and exits
+# if that cannot be determined.
 find_linux() {
 	local package=linux-source-$1
 
@@ -428,9 +428,9 @@ find_linux() {
 	can_install "$package" || choose_version "$1"
 }
 
-# fetch_linux [VERSION]: makes SRC the pristine tree and SRC_ID its exact version.
-# The package comes from dpkg, from the machine's own apt, or, if that does not
-# know it or may not be used, from the archive into the cache.
+# fetch_linux [VERSION]: sets SRC to a pristine tree and SRC_ID to its exact version.  The
+# package is the installed one, or installed by apt-get, or, if apt does not have it or
+# cannot be used, downloaded from the archive into the cache.
 fetch_linux() {
 	local version=${1:-$BASE} package tarball deb stamp installed want
 
@@ -470,16 +470,16 @@ fetch_linux() {
 	say "$SRC_ID $(tree_state "$SRC")" >"$stamp"
 }
 
-# unpack_source DIRECTORY FILE [ARGUMENT...]: FILE is a tarball, or a package with
-# one; arguments are tar's.  Not with the archive's times: make must see that the
-# files are newer than what it built from an older version.
+# unpack_source DIRECTORY FILE [ARGUMENT...]: FILE is a tarball or a package containing
+# one; arguments are for tar.  Files get the current time, so that make rebuilds what was
+# built from an older version.
 unpack_source() {
 	local dir=$1 file=$2
 	shift 2
 
 	case $file in
 	*.deb)
-		# pipefail, in a process of its own
+		# a subshell, for pipefail
 		(set -o pipefail
 		dpkg-deb --fsys-tarfile "$file" | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
 			tar -xJm -C "$dir" --strip-components=1 "$@")
@@ -505,8 +505,8 @@ package_version() {
 
 # --- the archive -----------------------------------------------------------
 
-# Where Debian may serve a kernel source: a release that is no more, or not yet,
-# is told from one that cannot be reached.
+# Releases that may have kernel sources, including future ones: one that does not exist
+# is distinguished from one that cannot be reached.
 SUITES='bookworm bookworm-updates bookworm-security bookworm-backports
 trixie trixie-updates trixie-security trixie-backports
 forky forky-updates forky-security forky-backports
@@ -514,7 +514,7 @@ duke duke-updates duke-security duke-backports
 sid experimental'
 SUITES_READ='' SUITES_GONE='' SUITES_FAILED=''
 
-# apt with lists, sources and cache of its own: needs no root, changes nothing.
+# own_apt TOOL ARGUMENT...: with its own lists, sources and cache; needs no root
 own_apt() {
 	local tool=$1 dir=$CACHE/apt
 	shift
@@ -539,8 +539,8 @@ archive_uri() {
 	say "${uri:-http://$ARCHIVE/$1}"
 }
 
-# update_lists: asks every suite.  SUITES_READ are those that answered, SUITES_GONE
-# those the archive does not have, SUITES_FAILED the others.  It fails if none did.
+# update_lists: sets SUITES_READ, SUITES_GONE (not in the archive) and SUITES_FAILED.
+# Fails if no suite could be read.
 update_lists() {
 	local dir=$CACHE/apt keys=/usr/share/keyrings/debian-archive-keyring.gpg suite debian security uri out try
 
@@ -585,8 +585,8 @@ to_file() {
 	"$@" >"$file" 2>&1
 }
 
-# suite_answer SUITE LOG: what apt-get update said of it.  Its lines are "Get:3 URI
-# SUITE InRelease [...]", and after "Err:" the reason stands in the next one.
+# suite_answer SUITE LOG: the result of apt-get update.  Lines are "Get:3 URI SUITE
+# InRelease [...]"; after "Err:" the next line has the reason.
 suite_answer() {
 	awk -v suite="$1" '
 	after	{ if ($1 == "404") gone = 1; else bad = 1; after = 0 }
@@ -617,8 +617,8 @@ upstream_of() {
 	say "${1%-*}"
 }
 
-# choose_version X.Y: CHOSEN is the tested one if it is served, else the newest; it
-# fails if none is.  What one suite does not say, another might have.
+# choose_version X.Y: sets CHOSEN to the tested version if served, otherwise the newest;
+# fails if there is none.  A suite that cannot be read might have it.
 choose_version() {
 	local served
 
@@ -631,14 +631,14 @@ choose_version() {
 	CHOSEN=$({ say "$served"; say "$served" | awk -v t="$(tested_of "$1")" 'index($0, t "-") == 1'; } | tail -n 1)
 }
 
-# fetch_deb PACKAGE VERSION DIRECTORY: DEB becomes the file; apt-get checks that
-# it is the archive's.  After update_lists.
+# fetch_deb PACKAGE VERSION DIRECTORY: sets DEB to the file, verified by apt-get.  Needs
+# update_lists.
 fetch_deb() {
 	try_fetch_deb "$@" || die "cannot download $1 $2 (see $LOG)"
 }
 
-# try_fetch_deb, with the same: it fails if the archive does not give it, and then GONE
-# is set if that does not have the file, whatever its list says.
+# try_fetch_deb: the same, but fails if the download does; GONE is set if the archive lists
+# the file but does not have it
 try_fetch_deb() {
 	local package=$1 version=$2 part=$3/part rc try
 
@@ -669,7 +669,7 @@ download_into() {
 	cd "$1" && own_apt apt-get download "$2"
 }
 
-# kept_deb PACKAGE: the one in the cache, the tested version rather than another
+# kept_deb PACKAGE: the one in the cache, preferably the tested version
 kept_deb() {
 	local kept tested
 
@@ -678,14 +678,13 @@ kept_deb() {
 	{ say "$kept"; say "$kept" | grep -F "/$1_$tested-" || :; } | tail -n 1
 }
 
-# work_tree NAME COUNT [PATCH...]: TREE becomes a tree with the first COUNT
-# patches (all: -1) and then PATCH... applied.  It shares unchanged files with
-# the pristine tree by hard links and changes only what differs, so that a
-# second build is small.
+# work_tree NAME COUNT [PATCH...]: sets TREE to a tree with the first COUNT patches (-1:
+# all) and then PATCH... applied.  Unchanged files are hard links to the pristine tree,
+# and only files that differ are rewritten, so that little is rebuilt.
 work_tree() {
 	local lock rc=0
 
-	# another lane may want the same one
+	# other lanes may use the same tree
 	mkdir -p "$CACHE/tree"
 	exec {lock}>"$CACHE/tree/$1$ON.lock"
 	flock "$lock"
@@ -726,8 +725,8 @@ note_work_tree() {
 	say "$(cat "$SRC.stamp") $(tree_state "$TREE")" >"$TREE.state"
 }
 
-# hold_tree: TREE is changed again and again by this process, and by nobody else; not
-# looked at in between, and made anew should that be its end.
+# hold_tree: only this process changes TREE, repeatedly, so do not verify it in between;
+# after an interruption it is recreated.
 HELD_TREE=
 hold_tree() {
 	HELD_TREE=$TREE
@@ -738,11 +737,11 @@ release_tree() {
 	HELD_TREE=
 }
 
-# A work tree that somebody changed is made anew.
+# A work tree that was changed is recreated.
 check_work_tree() {
 	if [ -f "$TREE.state" ] && [ -d "$TREE" ]; then
 		[ "$(cat "$TREE.state")" != "$(cat "$SRC.stamp") $(tree_state "$TREE")" ] || return 0
-		say "# $TREE is not as we left it: making it anew"
+		say "# $TREE has changed: recreating it"
 	fi
 	rm -rf "$TREE" "$TREE.state"
 	mkdir -p "$CACHE/tree"
@@ -753,7 +752,7 @@ sync_file() {
 	cmp -s "$1" "$2" || { mkdir -p "$(dirname "$2")" && rm -f "$2" && cp "$1" "$2"; }
 }
 
-# stage_series DIRECTORY COUNT [PATCH...]: only the files touched, patched.
+# stage_series DIRECTORY COUNT [PATCH...]: the touched files only, patched
 stage_series() {
 	local stage=$1 count=$2 f
 	shift 2
@@ -784,8 +783,8 @@ file_hash() {
 	[ ! -f "$1" ] || sha256sum <"$1"
 }
 
-# kernel_config TREE OUTPUT BASE FRAGMENT...: merges, then checks that every
-# line asked for took effect (merge_config.sh only warns).
+# kernel_config TREE OUTPUT BASE FRAGMENT...: merges, then checks that every line took
+# effect (merge_config.sh only warns)
 kernel_config() {
 	local tree=$1 out=$2 base=$3 f fragments=()
 	shift 3
@@ -804,8 +803,8 @@ kernel_config() {
 	check_config "$out/.config" "$@"
 }
 
-# config_of_tree TREE FRAGMENT: 7.3 has no PROC_SYSCTL, SYSCTL is asked for there; and
-# before that UML is one CPU.
+# config_of_tree TREE FRAGMENT: adapted to the tree: PROC_SYSCTL is SYSCTL in 7.3, and
+# before that UML has no SMP
 config_of_tree() {
 	local change=()
 

@@ -1,32 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2153 # for and from the scripts that source this
+# shellcheck disable=SC2034,SC2153 # used and set by the scripts that source this
 #
-# The guest as user-mode Linux, an ordinary process at nearly full speed; since 7.3
-# with two CPUs.  Same disks, initramfs and contract as in vm.sh; read after that.
+# The guest in user-mode Linux, an ordinary process at nearly native speed, with SMP
+# since 7.3.  Disks, initramfs and interface are those of vm.sh, which is sourced first.
 
 need_uml_tools() {
 	need_guest_tools
 }
 
-# build_uml_kernel FRAGMENT...: KERNEL becomes the UML of TREE, with
-# kconfig/guest.config and these.
+# build_uml_kernel FRAGMENT...: sets KERNEL to the UML kernel of TREE, built with
+# kconfig/guest.config and these
 build_uml_kernel() {
 	local MAKE_KERNEL=("${MAKE_KERNEL[@]}" ARCH=um)
 
 	build_guest_kernel uml linux linux "$@"
 }
 
-# run_uml SCRIPT SECONDS [KERNEL_ARGUMENT...]: as run_guest; a kernel without SMP or
-# seccomp takes no notice of those arguments.  It runs in TMP, for
-# a comma or a colon would end a path on its command line; TMP is also where it
-# would look for a place for its memory, which is better in /dev/shm.
+# run_uml SCRIPT SECONDS [KERNEL_ARGUMENT...]: as run_guest.  A kernel without SMP or seccomp
+# ignores these arguments.  It runs in TMP, as paths on its command line cannot contain
+# commas or colons, with TMP unset, so that its memory is in /dev/shm.
 run_uml() {
 	local script=$1 limit=$2
 	shift 2
 
 	new_guest_logs "kernel-uml$ON"
-	# in a lane it belongs to the group of all lanes
+	# in a lane it stays in the process group of all lanes
 	[ -n "${LANE:-}" ] || set -m
 	env -C "$TMP" -u TMP "$KERNEL" mem=1G ncpus=2 seccomp=on uml_dir=./ umid=uml \
 		initrd=initrd rdinit=/init panic=-1 null_blk.nr_devices=0 \

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2120 # for the scripts that source this
+# shellcheck disable=SC2034,SC2120 # used by the scripts that source this
 #
-# The guest: kernel, disks, boot.  Shared by scripts/demo and scripts/test vm;
-# read after common.sh.  What is not QEMU's is uml.sh's, too.
+# The guest: kernel, disks, boot.  Used by scripts/demo and scripts/test, after
+# common.sh; most of it also by uml.sh.
 
 need_guest_tools() {
 	need_build_tools
@@ -23,22 +23,22 @@ mke2fs() {
 	make_fs mke2fs "$@"
 }
 
-# make_fs COMMAND...: with the directories that only root's PATH has
+# make_fs COMMAND...: with the sbin directories in PATH
 make_fs() {
 	PATH=$PATH:/usr/sbin:/sbin command "$@"
 }
 
-# build_vm_kernel FRAGMENT...: KERNEL becomes the bzImage of TREE, with
-# kconfig/guest.config and these.
+# build_vm_kernel FRAGMENT...: sets KERNEL to the bzImage of TREE, built with
+# kconfig/guest.config and these
 build_vm_kernel() {
 	build_guest_kernel vm arch/x86/boot/bzImage bzImage "$@"
 }
 
-# Another tree than the one of the part vm has a name, and folders of its own.
+# Suffix of the build directory, for another tree than that of the part vm.
 GUEST_WAY=
 
-# build_guest_kernel NAME FILE TARGET FRAGMENT...: kept by the hash of all that
-# goes into it.
+# build_guest_kernel NAME FILE TARGET FRAGMENT...: skipped if nothing that goes into it
+# has changed
 build_guest_kernel() {
 	local out=$CACHE/build/$1$GUEST_WAY$ON file=$2 target=$3 key
 	shift 3
@@ -64,7 +64,7 @@ guest_tool() {
 		die "cannot build scripts/guest/vmtool.c"
 }
 
-# guest_image SCRIPT...: INITRD, with busybox, our tool and the scripts.
+# guest_image SCRIPT...: sets INITRD, with busybox, vmtool and the scripts
 guest_image() {
 	local root=$TMP/root f
 
@@ -83,8 +83,7 @@ guest_image() {
 	(cd "$root" && find . | busybox cpio -o -H newc 2>/dev/null | gzip -1) >"$INITRD"
 }
 
-# guest_programs: /programs in the image, the selftests of the patched tree and its
-# pdflushstat.
+# guest_programs: builds the selftests and pdflushstat, for /programs in the image
 guest_programs() {
 	local selftests=$TREE/tools/testing/selftests/pdflush
 
@@ -94,15 +93,14 @@ guest_programs() {
 	strip "$TMP"/programs/*_test "$TMP/programs/pdflushstat"
 }
 
-# blank_disk FILE MEGABYTES: a fresh ext4 with nothing left for later.
+# blank_disk FILE MEGABYTES: a fresh, fully initialized ext4
 blank_disk() {
 	mke2fs -q -t ext4 -F -E lazy_itable_init=0,lazy_journal_init=0,nodiscard \
 		-O ^metadata_csum_seed "$1" "$2M" </dev/null >>"$LOG" 2>&1 || die "cannot make a disk image of $2 MB (see $LOG)"
 }
 
 # fs_image NAME [PREFIX MEGABYTES]: PREFIXNAME.packed, a small fresh filesystem for a
-# disk in the guest's memory.  mkfs.xfs makes one of less than 300 MB if told that it
-# need not be supported; old ones do not ask.
+# disk in the guest's memory.  Newer mkfs.xfs needs --unsupported below 300 MB.
 fs_image() {
 	local image=$TMP/${2:-}$1.img mb=${3:-32}
 
@@ -121,7 +119,7 @@ fs_image() {
 		die "cannot make a filesystem: $1 (see $LOG)"
 }
 
-# source_disk STAGE: its files and their checksums, as seen on this side.
+# source_disk STAGE: an image of its files, and their checksums as computed on the host
 source_disk() {
 	local mb
 
@@ -132,7 +130,7 @@ source_disk() {
 		die "cannot make an image of the files (see $LOG)"
 }
 
-# vm_images: disks and files for the checks
+# vm_images: disks and files for scripts/guest/checks
 vm_images() {
 	cp -r "$SRC/Documentation/filesystems" "$TMP/stage"
 	source_disk "$TMP/stage"
@@ -158,8 +156,8 @@ oracle_filesystems() {
 	for name in ext2 ext4 xfs; do fs_image $name oracle. 96; done
 }
 
-# run_guest SCRIPT SECONDS [KERNEL_ARGUMENT...]: boots, shows what the guest
-# says as it says it; GUEST_OUT and KERNEL_LOG hold it afterwards.
+# run_guest SCRIPT SECONDS [KERNEL_ARGUMENT...]: boots and shows the guest's output, which
+# is also left in GUEST_OUT and KERNEL_LOG
 run_guest() {
 	local script=$1 limit=$2
 	shift 2
@@ -169,7 +167,7 @@ run_guest() {
 	drive src "$TMP/src.img" ,readonly=on
 	drive one "$TMP/one.img"
 	drive two "$TMP/two.img"
-	# in a lane it belongs to the group of all lanes
+	# in a lane it stays in the process group of all lanes
 	[ -n "${LANE:-}" ] || set -m
 	qemu-system-x86_64 -M microvm,acpi=off,rtc=on -accel tcg,thread=multi -cpu max -smp 2 -m 1G \
 		-nodefaults -no-user-config -display none -monitor none -nic none -no-reboot \
@@ -191,7 +189,7 @@ new_guest_logs() {
 	: >"$KERNEL_LOG"
 }
 
-# watch_guest SECONDS: until JOB ends; no longer than that.
+# watch_guest SECONDS: until JOB ends, or for this long
 watch_guest() {
 	local limit=$1 shown=0 last=$SECONDS end=$((SECONDS + $1))
 
@@ -211,26 +209,26 @@ watch_guest() {
 	{ say "### guest"; cat "$GUEST_OUT"; say "### kernel"; cat "$TMP/kernel.log"; } >>"$LOG"
 }
 
-# At once: UML asked politely would lose its processes first and log that.
+# SIGKILL: on SIGTERM UML would lose its processes first and log that.
 stop_guest() {
 	GUEST_TIMEOUT=$limit
 	kill -KILL -- "$JOB" 2>/dev/null || :
 	kill_job "$JOB"
 }
 
-# drive NAME FILE [OPTION]: the guest finds it by its serial number.
+# drive NAME FILE [OPTION]: NAME is its serial number in the guest
 drive() {
 	DRIVES+=(-drive "if=none,id=$1,format=raw,cache=unsafe,file=$2${3:-}"
 		-device "virtio-blk-device,drive=$1,serial=$1")
 }
 
-# Complete lines the guest has written since the last time.
+# show_new: complete lines that the guest has written since the last call
 show_new() {
 	local size
 
 	size=$(head -c "$(stat -c %s "$GUEST_OUT")" "$GUEST_OUT" | grep -c '' || :)
 	[ "$size" -gt "$shown" ] || return 0
-	# the last line may still be on its way
+	# the last line may be incomplete
 	[ -z "$(tail -c 1 "$GUEST_OUT")" ] || size=$((size - 1))
 	[ "$size" -gt "$shown" ] || return 0
 	if [ -n "${GUEST_LINES:-}" ]; then "$GUEST_LINES"; else guest_lines; fi < \
@@ -238,7 +236,7 @@ show_new() {
 	shown=$size last=$SECONDS
 }
 
-# What of it to show; a script may define its own.
+# guest_lines: filters what is shown; a script may override it
 guest_lines() {
 	cat
 }
@@ -247,7 +245,7 @@ guest_finished() {
 	grep -qx 'guest: finished' "$GUEST_OUT"
 }
 
-# Anything in the kernel's log that must not be there.
+# What must not be in the kernel log.
 BAD_NEWS='WARNING:|BUG:|Oops|Kernel panic|general protection|possible (circular|recursive)|inconsistent lock|bad unlock balance|held lock freed|lock held when returning|ODEBUG|list_(add|del) corruption|INFO: task .* blocked|suspicious RCU|sleeping function|refcount_t|UBSAN|KASAN|KCSAN|rcu.*stall|soft lockup|use-after-free|Call Trace|not stopped|[Uu]naligned'
 
 kernel_complaints() {

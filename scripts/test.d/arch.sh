@@ -2,9 +2,9 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
-# scripts/test arch: the suites on other machines in QEMU: i386 for 32 bits, arm64
-# for a weak memory model as far as its compiler shows it, s390 for big endian.  QEMU
-# runs one CPU at a time here: that says nothing about barriers, docs/model does.
+# scripts/test arch: the KUnit suites in QEMU on i386 (32 bits), arm64 (compiled for a
+# weak memory model) and s390 (big endian).  With one CPU this does not test barriers;
+# docs/model does.
 
 # shellcheck source=scripts/test.d/kunit.sh
 . "$REPO/scripts/test.d/kunit.sh"
@@ -16,7 +16,7 @@ need_arch() {
 		s390x-linux-gnu-gcc:gcc-s390x-linux-gnu
 }
 
-# suites_on ARCH [PREFIX]: of its compiler
+# suites_on ARCH [COMPILER_PREFIX]
 suites_on() {
 	local KUNIT_WAY=-$1 KUNIT_TIMEOUT=900
 

@@ -2,21 +2,19 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
-# scripts/test docs: "make htmldocs" of the pages that the series adds or changes, and
-# of those beside them, says nothing about ours.  All of admin-guide, for the ABI and
-# the boot parameters, would cost minutes: the latter are shown as they are, and the
-# ABI file is made into a page by itself.  (Where a path has "/.", as in .cache, the
-# kernel's get_abi.pl takes nothing in.)
+# scripts/test docs: "make htmldocs" of the directories with new or changed pages warns
+# about none of these.  Building all of admin-guide, for the ABI file, takes minutes, so
+# a page is made of that file alone.  (get_abi.pl ignores paths with "/.", like .cache.)
 
 DOC_DIRS='mm admin-guide/mm admin-guide/sysctl'
 
 need_docs() {
-	# yaml: the pages of netlink are made first, whatever one asks for
+	# yaml: the netlink pages are always made first
 	need sphinx-build:python3-sphinx make:make perl:perl \
 		/usr/lib/python3/dist-packages/yaml/__init__.py:python3-yaml
 }
 
-# pages_good DIRECTORY: Debian's sphinx, whatever else is first in the path
+# pages_good DIRECTORY: with Debian's sphinx, whatever is in PATH
 pages_good() {
 	local out=$1 page
 
@@ -36,13 +34,13 @@ pages_can_fail() {
 
 	cp -p "$page" "$TMP/page"
 	printf '\n* an `open quote\n' >>"$page"
-	! pages_good "$1" || { say "a broken page goes unnoticed"; rc=1; }
+	! pages_good "$1" || { say "a broken page is not reported"; rc=1; }
 	cp -p "$TMP/page" "$page"
 	return "$rc"
 }
 
-# abi_good DIRECTORY FILE: as the kernel's own script reads the file, it is a page of
-# which sphinx has nothing to say
+# abi_good DIRECTORY FILE: the page that the kernel's script makes of the file gets no
+# sphinx warnings
 abi_good() {
 	local at=$1 script name
 
@@ -65,19 +63,19 @@ abi_can_fail() {
 	local file=$TREE/Documentation/ABI/testing/sysfs-class-bdi
 
 	sed '/^What:.*pdflush$/,/^$/s/Anything else/an `open quote/' "$file" >"$TMP/abi.broken"
-	! cmp -s "$file" "$TMP/abi.broken" && ! abi_good "$1" "$TMP/abi.broken" || { say "a broken file goes unnoticed"; return 1; }
+	! cmp -s "$file" "$TMP/abi.broken" && ! abi_good "$1" "$TMP/abi.broken" || { say "a broken file is not reported"; return 1; }
 	sed '/^What:.*pdflush$/d' "$file" >"$TMP/abi.broken"
-	! abi_good "$1" "$TMP/abi.broken" || { say "a missing symbol goes unnoticed"; return 1; }
+	! abi_good "$1" "$TMP/abi.broken" || { say "a missing symbol is not reported"; return 1; }
 }
 
 part_docs() {
 	CURRENT='docs: patched tree'
-	# of its own: a page is broken in it, for a while
+	# a separate tree, in which a page is broken temporarily
 	work_tree docs -1 || { not_ok "patched tree"; return; }
 	new_tmp
 	mkdir "$TMP/out"
-	check "htmldocs: nothing to say of our pages" pages_good "$TMP/out"
-	check "htmldocs: a broken page is noticed" pages_can_fail "$TMP/out"
-	check "ABI: nothing to say of the page" abi_good "$TMP/abi" "$TREE/Documentation/ABI/testing/sysfs-class-bdi"
-	check "ABI: a broken file is noticed" abi_can_fail "$TMP/abi"
+	check "htmldocs: no warnings for our pages" pages_good "$TMP/out"
+	check "htmldocs: a broken page is reported" pages_can_fail "$TMP/out"
+	check "ABI: no warnings for the page" abi_good "$TMP/abi" "$TREE/Documentation/ABI/testing/sysfs-class-bdi"
+	check "ABI: a broken file is reported" abi_can_fail "$TMP/abi"
 }

@@ -2,10 +2,9 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034,SC2153,SC2094 # CURRENT is for the progress line; TMP is new_tmp's
 #
-# scripts/test drift: Debian moves along its stable series and to new ones.  The
-# series is tried on what it serves now: a point release of a base by that base's
-# series, any other version by the nearest one, which is shown and not counted.
-# Neither is a release candidate, nor a point release that its release has left.
+# scripts/test drift: try the series on the kernels that Debian serves now: point releases
+# of a base with that base's series, any other version with the nearest one.  Only the
+# newest point release of a base in each Debian release counts; other results are shown.
 
 # shellcheck source=scripts/test.d/kunit.sh
 . "$REPO/scripts/test.d/kunit.sh"
@@ -14,9 +13,9 @@ need_drift() {
 	need_kunit
 }
 
-# drift_plan: what served_versions says becomes "LEVEL UPSTREAM FULL KIND SUITES", one
-# line for each upstream version.  Kinds: newest (of its base in a release), older,
-# candidate, foreign (no base).
+# drift_plan: turns the output of served_versions into lines "LEVEL UPSTREAM FULL KIND
+# SUITES", one per upstream version.  KIND is newest (of its base in a release), older,
+# candidate or foreign (no base).
 drift_plan() {
 	awk -v bases="$BASES" '
 	BEGIN	{ n = split(bases, b, " "); for (i = 1; i <= n; i++) base[b[i]] = 1; n = 0 }
@@ -39,7 +38,7 @@ drift_plan() {
 	}'
 }
 
-# not_served PLAN: the bases of which there is no point release
+# not_served PLAN: bases without a point release
 not_served() {
 	local base
 
@@ -48,8 +47,8 @@ not_served() {
 	done
 }
 
-# drift_source PACKAGE FULL: FILE is a tarball or package of that version, unless the
-# archive does not give it
+# drift_source PACKAGE FULL: sets FILE to a tarball or package of that version; fails if
+# it cannot be downloaded
 drift_source() {
 	local package=$1 full=$2
 
@@ -63,8 +62,8 @@ drift_source() {
 	fi
 }
 
-# drift_files PACKAGE FULL: FILES is a tree of what any series touches, as it is
-# there.  It is kept: the package is 150 MB, this is 2.
+# drift_files PACKAGE FULL: sets FILES to a tree with the files of that version that any
+# series touches.  It is kept: the package is 150 MB, this is 2.
 drift_files() {
 	local package=$1 full=$2 errors=$TMP/errors
 
@@ -75,7 +74,7 @@ drift_files() {
 	rm -rf "$FILES" "$FILES.list"
 	mkdir -p "$FILES"
 	CURRENT="$PART: files of $full"
-	# those that this version does not have are not found
+	# tar complains about those that this version does not have
 	sed "s,^,$package/," "$TMP/wanted" >"$TMP/members"
 	run_logged to_file "$errors" unpack_source "$FILES" "$FILE" -T "$TMP/members" || :
 	if grep -vE 'Not found in archive|Exiting with failure status due to previous errors' "$errors" >>"$LOG" ||
@@ -86,7 +85,7 @@ drift_files() {
 	cp "$TMP/wanted" "$FILES.list"
 }
 
-# series_fits TREE: else FAILING is the patch, and REJECTED the hunks
+# series_fits TREE: otherwise sets FAILING to the patch and REJECTED to the hunks
 series_fits() {
 	local at=$TMP/fits
 
@@ -107,7 +106,7 @@ show_rejected() {
 	[ "$(say "$REJECTED" | wc -l)" -le 60 ] || say "#   (all of it: $LOG)"
 }
 
-# suites_pass PACKAGE FULL UPSTREAM: BUILT and TESTED become yes, no or a number
+# suites_pass PACKAGE FULL UPSTREAM: sets BUILT and TESTED, for the table
 suites_pass() {
 	local SRC=$CACHE/drift/linux TREE rc=0
 
@@ -115,7 +114,7 @@ suites_pass() {
 	need_space "$CACHE" 5000
 	drift_source "$1" "$2" || return 1
 	CURRENT="$PART: $3: unpacking"
-	# make goes by times, which an older version's files may have too: no objects of another
+	# make compares times, so do not leave objects of another version
 	rm -rf "$SRC" "$SRC.stamp" "$CACHE/build/kunit-drift$ON"
 	mkdir -p "$SRC"
 	run_logged unpack_source "$SRC" "$FILE" || return 1
@@ -168,9 +167,9 @@ drift_one() {
 	rm -f "$CACHE"/drift/*.deb
 }
 
-# An archive may list what it has no more, or not yet.
+# The archive may list a file that it does not have any more, or not yet.
 drift_unfetched() {
-	local reason="is listed by $suites, and its file is not there"
+	local reason="is listed by $suites, but the file is missing"
 
 	case $kind$GONE in
 	newest1) skipped "$upstream" "$reason" ;;
@@ -186,26 +185,26 @@ drift_row() {
 	printf '%-11s %-14s %-8s %-10s %-11s %s\n' "$@" >>"$TMP/table"
 }
 
-# What an entry means that is neither yes nor no.
+# Explains entries that are neither yes nor no.
 drift_legend() {
 	local unbuilt
 
 	! grep -q ' as tested ' "$TMP/table" ||
-		say "# as tested: the version that the series names, which the other parts build and test"
+		say "# as tested: the version named in the series, built and tested by the other parts"
 	! grep -q ' no file ' "$TMP/table" ||
-		say "# no file: the archive lists the version, and did not give its file"
+		say "# no file: listed by the archive, but the file is missing"
 	unbuilt=$(awk '/ yes      - / { printf " %s", $1 }' "$TMP/table")
 	[ -z "$unbuilt" ] || say "# not built, as asked:$unbuilt (scripts/test drift builds every one)"
 }
 
-# The releases after these are not known here.
+# Later releases have to be added to SUITES.
 drift_suites() {
 	say "# asked: ${SUITES_READ% }"
 	[ -z "$SUITES_GONE" ] || say "# not in the archive: ${SUITES_GONE% }"
 	say "# not asked: releases that SUITES in scripts/lib/common.sh does not name"
 }
 
-# drift_verdict yes|no REASON [WHAT]: counted for the newest, shown for others
+# drift_verdict yes|no REASON [WHAT]: counted if newest, otherwise only shown
 drift_verdict() {
 	local name="$upstream with the series for $base applies${3:-}"
 
@@ -217,8 +216,8 @@ drift_verdict() {
 	esac
 }
 
-# to_build LEVEL UPSTREAM KIND WHICH: is it to be built and tested?  The tested
-# version of a base is, by the other parts.
+# to_build LEVEL UPSTREAM KIND WHICH: should it be built and tested?  Not the tested version
+# of a base, which other parts build.
 to_build() {
 	local tested
 
@@ -230,7 +229,7 @@ to_build() {
 	esac
 }
 
-# --- what must not go unnoticed ------------------------------------------------
+# --- can it fail? ------------------------------------------------
 
 drift_notices_text() {
 	local REJECTED='' FAILING='' p f
@@ -240,8 +239,8 @@ drift_notices_text() {
 	cp -a "$TMP/good" "$TMP/spoilt"
 	read -r p f < <(first_change)
 	sed -i 's/^/x/' "$TMP/spoilt/$f"
-	! series_fits "$TMP/spoilt" || { say "another text goes unnoticed"; return 1; }
-	[ "$FAILING" = "$p" ] || { say "it names $FAILING"; return 1; }
+	! series_fits "$TMP/spoilt" || { say "a changed file is not reported"; return 1; }
+	[ "$FAILING" = "$p" ] || { say "it reports $FAILING"; return 1; }
 	say "$REJECTED" | grep -q '^@@ ' || { say "the hunk is not shown"; return 1; }
 	# shellcheck disable=SC2030 # on purpose
 	(
@@ -249,7 +248,7 @@ drift_notices_text() {
 		drift_verdict no "$FAILING is rejected"
 		show_rejected
 		[ "$FAILED" -eq 1 ]
-	) | grep -q '^#   @@ ' || { say "no verdict, or no hunk in it"; return 1; }
+	) | grep -q '^#   @@ ' || { say "no result, or no hunk in it"; return 1; }
 }
 
 drift_notices_absence() {
@@ -263,11 +262,10 @@ drift_notices_absence() {
 	7.3 7.3~rc1 7.3~rc1-1~exp1 candidate experimental
 	6.12 6.12.3 6.12.3-1 newest trixie
 	END
-	[ "$(not_served "$TMP/plan.fixture")" = 7.3 ] || { say "a base that is not served goes unnoticed"; return 1; }
-	newer 6.1.10 6.1.9 && ! newer 6.1.9 6.1.9 && ! newer 6.1.9 6.1.10 || { say "what is newer is not"; return 1; }
+	[ "$(not_served "$TMP/plan.fixture")" = 7.3 ] || { say "a base that is not served is not reported"; return 1; }
+	newer 6.1.10 6.1.9 && ! newer 6.1.9 6.1.9 && ! newer 6.1.9 6.1.10 || { say "versions are not compared correctly"; return 1; }
 }
 
-# the table says why something was not built
 drift_tells_unbuilt() {
 	: >"$TMP/table"
 	drift_row 6.1.9 6.1 yes 'as tested' 'as tested' bookworm
@@ -275,7 +273,7 @@ drift_tells_unbuilt() {
 	drift_row 7.4.1 '7.3, nearest' no - - sid
 	drift_row 6.12.9 6.12 yes yes '265 passed' trixie
 	diff - <(drift_legend) <<-'END'
-	# as tested: the version that the series names, which the other parts build and test
+	# as tested: the version named in the series, built and tested by the other parts
 	# not built, as asked: 6.1.7 (scripts/test drift builds every one)
 	END
 }
@@ -296,7 +294,7 @@ drift_notices_no_file() {
 		done
 	done
 	[ "$PASSED $FAILED $SKIPPED" = '0 1 1' ] || { say "$PASSED passed, $FAILED failed, $SKIPPED skipped"; return 1; }
-	[ "$(grep -c '^9\.9\.9 .* no file ' "$TMP/table")" -eq 4 ] || { say "it is not in the table"; return 1; }
+	[ "$(grep -c '^9\.9\.9 .* no file ' "$TMP/table")" -eq 4 ] || { say "the table lacks it"; return 1; }
 }
 
 drift_notices_outage() {
@@ -311,7 +309,7 @@ drift_notices_outage() {
 	[ "$(suite_answer bookworm "$TMP/update.fixture")" = read ] &&
 		[ "$(suite_answer trixie "$TMP/update.fixture")" = gone ] &&
 		[ "$(suite_answer sid "$TMP/update.fixture")" = failed ] &&
-		[ "$(suite_answer forky "$TMP/update.fixture")" = failed ] || { say "an outage is taken for an answer"; return 1; }
+		[ "$(suite_answer forky "$TMP/update.fixture")" = failed ] || { say "an outage is taken for a missing suite"; return 1; }
 }
 
 # part_drift [newest | apply | fits]: by default every version is tried, and built unless
@@ -323,14 +321,14 @@ part_drift() {
 	new_tmp
 	mkdir -p "$CACHE/drift"
 	if [ -n "$SRC" ]; then
-		check "another text is noticed, and its hunk shown" drift_notices_text
+		check "a changed file is reported, with the rejected hunk" drift_notices_text
 	else
-		skipped "another text is noticed, and its hunk shown" "linux-source-$BASE is not served"
+		skipped "a changed file is reported, with the rejected hunk" "linux-source-$BASE is not served"
 	fi
-	check "a base that is not served is noticed" drift_notices_absence
-	check "an outage is noticed" drift_notices_outage
-	check "a version without its file is told" drift_notices_no_file
-	check "what is not built is told" drift_tells_unbuilt
+	check "a base that is not served is reported" drift_notices_absence
+	check "an outage is reported" drift_notices_outage
+	check "a version without its file is reported" drift_notices_no_file
+	check "what is not built is reported" drift_tells_unbuilt
 	CURRENT="$PART: Debian's archive"
 	update_lists || { not_ok "Debian's archive" "cannot be reached at $ARCHIVE (see $LOG)"; return 0; }
 	drift_suites

@@ -92,7 +92,7 @@ kunit_verdict() {
 		not_ok "$name" "$(kunit_total fail) failed: $(kunit_red | head -n 3 | tr '\n' ' ')(see $LOG)"
 	fi
 	splat=$(kunit_splats | head -n 1)
-	[ -z "$splat" ] && ok "$name: nothing bad in the kernel log" || not_ok "$name: kernel log" "$splat"
+	[ -z "$splat" ] && ok "$name: no warnings in the kernel log" || not_ok "$name: kernel log" "$splat"
 	name=${name%.kunitconfig}
 	cp "$KUNIT_LOG" "$CACHE/log/kunit-${name// /-}$KUNIT_WAY$ON.log"
 }

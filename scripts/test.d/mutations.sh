@@ -2,13 +2,13 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
-# scripts/test mutations [NAME...]: a deliberate break must turn every test it names
-# red; others may follow.  kunit/breaks.patch has all of them in one tree; the kernel's
-# command line chooses one.  With none chosen, everything must pass.
+# scripts/test mutations [NAME...]: with a deliberate break every test listed for it must
+# fail; others may fail as well.  kunit/breaks.patch contains all of them; the kernel
+# command line selects one.  Without a break all tests must pass.
 #
-# The suites run in a UML kernel, the checks of the guest in QEMU.  By default one UML
-# kernel of the newest base is for both, in the folders of the part uml: it boots in half
-# a second.  What does not fit that base, and what UML does not have, is left out.
+# KUnit suites run in UML, the guest's checks in QEMU.  mutations:quick uses one UML kernel
+# of the newest base for both, which boots in half a second, in the directories of the
+# part uml; it leaves out what does not fit that base or is not available in UML.
 
 # shellcheck source=scripts/test.d/kunit.sh
 . "$REPO/scripts/test.d/kunit.sh"
@@ -24,7 +24,7 @@ need_mutations() {
 	need_filesystem_tools
 }
 
-# about NAME FIELD: its values in the list
+# about NAME FIELD: values of the field in the list
 about() {
 	awk -v name="$1" -v field="$2: " '
 	/^Name: /			{ here = substr($0, 7) == name }
@@ -36,7 +36,7 @@ tests_of() {
 	about "$1" Caught-by | sed -n "s/^$2 //p"
 }
 
-# Every break the issue asks for is kept.
+# Invariants that must have a break.
 REQUIRED='I1 I2 I3 I5 I6 I9 I13'
 
 list_and_patch_agree() {
@@ -57,7 +57,7 @@ list_and_patch_agree() {
 	return "$bad"
 }
 
-# part_mutations [quick | kunit] [NAME...]: kunit is what the suites catch, in UML
+# part_mutations [quick | kunit] [NAME...]: kunit tries those that KUnit catches
 part_mutations() {
 	local names left KUNIT_WAY=-breaks GUEST_WAY=-breaks RUN_BROKEN='run_guest' KUNIT_ARGS=() quick='' name
 
@@ -99,8 +99,8 @@ kunit_mutations() {
 	breaks_in_kunit "${names[@]}"
 }
 
-# break_tree_as_far: the tree of the part uml, with what fits it of the breaks, and those
-# of this base for what does not
+# break_tree_as_far: the tree of the part uml with the hunks of the breaks that fit, and
+# this base's own breaks
 break_tree_as_far() {
 	local AS_FAR_AS_IT_FITS=1 own=()
 
@@ -108,7 +108,7 @@ break_tree_as_far() {
 	work_tree uml -1 "$BREAKS.patch" ${own[@]+"${own[@]}"}
 }
 
-# uses NAME FILE...: how often
+# uses NAME FILE...: number of places
 uses() {
 	local name=$1
 	shift
@@ -116,7 +116,7 @@ uses() {
 	cat "$@" | grep -oF "pdflush_broken(\"$name\")" | wc -l
 }
 
-# fits_uml NAME: all of it is in the tree, and no test of it needs SysRq or laptop mode
+# fits_uml NAME: it was applied completely, and none of its tests needs SysRq or laptop mode
 fits_uml() {
 	local files
 
@@ -125,7 +125,7 @@ fits_uml() {
 		[ "$(uses "$1" "${files[@]}")" -ge "$(uses "$1" "$BREAKS.patch")" ]
 }
 
-# build_broken: a kernel for the suites, and one for the guest
+# build_broken: one kernel for KUnit, one for the guest
 build_broken() {
 	CURRENT='mutations: kernel for UML'
 	one_kunitconfig "$REPO/kunit/pdflush.kunitconfig"
@@ -148,10 +148,10 @@ build_quick() {
 	kunit_verdict "KUnit without a break" "$rc"
 }
 
-# RED[NAME]: the tests that turned red, as Caught-by says them, a line each
+# RED[NAME]: the tests that failed, in the format of Caught-by, one per line
 declare -A RED
 
-# turned_red NAME WHERE TEST...: in a lane
+# turned_red NAME WHERE TEST...: records failures in a lane
 turned_red() {
 	local name=$1 where=$2 test
 	shift 2
@@ -159,8 +159,8 @@ turned_red() {
 	for test; do printf '%s\t%s %s\n' "$name" "$where" "$test" >>"$TMP/red"; done
 }
 
-# in_lanes FUNCTION NAME...: what is tested waits for most of its time, so two at a
-# time.  Each lane has a TMP and a LOG of its own and every second name.
+# in_lanes FUNCTION NAME...: two at a time, as the tests mostly sleep.  Each lane has its
+# own TMP and LOG, and every second name.
 in_lanes() {
 	local function=$1 lane name tests
 	shift
@@ -235,7 +235,7 @@ kunit_lane() {
 	KUNIT_LOG=$out/test.log
 	for name; do
 		CURRENT="mutation $name"
-		# One by one: the others of a suite may take long to fail.
+		# one by one, as other cases of the suite may take long to fail
 		for case in $(tests_of "$name" kunit); do
 			kunit_exec ${KUNIT_ARGS[@]+"${KUNIT_ARGS[@]}"} --kernel_args="pdflush_broken=$name" "$case" || :
 			mapfile -t red < <(kunit_red | sort -u)
@@ -275,8 +275,8 @@ vm_lane() {
 	done
 }
 
-# boot_only NAME SCRIPT TESTS: boots with only these; what a break keeps from coming is
-# not waited for as long as what is late on a busy host
+# boot_only NAME SCRIPT TESTS: runs these only; with shorter deadlines, as events that a
+# break prevents never come
 boot_only() {
 	local GUEST_LINES=not_shown patience=patience=1
 
@@ -287,7 +287,7 @@ boot_only() {
 	"$RUN_BROKEN" "$2" 600 kunit.enable=0 "pdflush_broken=$1" $patience
 }
 
-# vm_unbroken SCRIPT TESTS: what is red with a break is green without
+# vm_unbroken SCRIPT TESTS: they pass without a break
 vm_unbroken() {
 	local wanted green red
 
@@ -313,7 +313,7 @@ vm_broken() {
 	boot_only "$@"
 	mapfile -t red < <(sed -n -e 's/^not ok selftest \([a-z_]*\): \([a-z_0-9]*\.\)*\([a-z_0-9]*\): .*/\1.\3/p' -e t \
 		-e 's/^not ok //p' "$GUEST_OUT" | while IFS= read -r line; do
-		# the name of a check may hold a colon
+		# the name of a check may contain a colon
 		say "$3" | grep -xF -e "$line" || say "$3" | while IFS= read -r name; do
 			case $line in "$name: "*) say "$name" ;; esac
 		done
@@ -321,7 +321,7 @@ vm_broken() {
 	turned_red "$1" "vm $2" ${red[@]+"${red[@]}"}
 }
 
-# The guest's verdicts are not ours here.
+# The guest's results are not counted here.
 not_shown() {
 	cat >/dev/null
 }

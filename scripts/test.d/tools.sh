@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
-# scripts/test tools: what the series adds for user space is built and installed as
-# anybody would do it, and pdflushstat reports right on made-up trees.
+# scripts/test tools: build and install what the series adds for user space, and check
+# pdflushstat on made-up trees.
 
 need_tools() {
 	need gcc:gcc make:make python3:python3 mandoc:mandoc groff:groff-base rsync:rsync
@@ -15,7 +15,7 @@ pdflushstat_builds() {
 		"$1/root/usr/bin/pdflushstat" --version && [ -s "$1/root/usr/share/man/man8/pdflushstat.8" ]
 }
 
-# two formatters, and neither has anything to say
+# neither groff nor mandoc warns
 man_page_good() {
 	local said
 
@@ -24,7 +24,7 @@ man_page_good() {
 	[ -z "$said" ] || { say "$said"; return 1; }
 }
 
-# its own options are in it
+# every option of --help is in it
 man_page_complete() {
 	local option
 
@@ -39,15 +39,15 @@ man_page_complete() {
 selftests_build() {
 	local dir=$TREE/tools/testing/selftests/pdflush programs
 
-	# in the environment: their Makefile has flags to add
+	# in the environment, as their Makefile adds flags
 	env CFLAGS=-Werror make -C "$dir" OUTPUT="$1" LDFLAGS=-static || return 1
 	programs=$(find "$1" -maxdepth 1 -type f -perm /111 -name '*_test' | wc -l)
 	[ "$programs" -gt 0 ] && [ "$programs" -eq "$(find "$dir" -name '*_test.c' | wc -l)" ] ||
 		{ say "$programs programs"; return 1; }
 }
 
-# selftests_install SCRATCH: as the document of kselftest tells; what it builds in the
-# tree is in a copy of it.  All of them are installed, listed, and can be run.
+# selftests_install SCRATCH: as documented for kselftest, in a copy of the tree.  All are
+# installed, listed and executable.
 selftests_install() {
 	local copy=$1/linux to=$1/installed program
 
@@ -57,7 +57,7 @@ selftests_install() {
 	find "$copy/tools/testing/selftests/pdflush" -name '*_test.c' -printf 'pdflush:%f\n' | sed 's/\.c$//' | sort >"$1/wanted"
 	[ -s "$1/wanted" ] && sort "$1/listed" | diff "$1/wanted" - || { say "not all of them are listed"; return 1; }
 	while read -r program; do
-		[ -x "$to/${program/:/\/}" ] || { say "$program is listed, and not there"; return 1; }
+		[ -x "$to/${program/:/\/}" ] || { say "$program is listed but missing"; return 1; }
 	done <"$1/listed"
 }
 
@@ -71,5 +71,5 @@ part_tools() {
 	check "pdflushstat: man page formats" man_page_good "$TREE/tools/pdflush/pdflushstat.8"
 	check "pdflushstat: man page has every option" man_page_complete "$TMP/stat" "$TREE/tools/pdflush/pdflushstat.8"
 	check "selftests: build" selftests_build "$TMP/selftests"
-	check "selftests: make install, and run_kselftest.sh lists them all" selftests_install "$TMP/install"
+	check "selftests: make install; run_kselftest.sh lists them all" selftests_install "$TMP/install"
 }

@@ -78,7 +78,7 @@ boot() {
 	elif ! grep -q 'Linux version' "$TMP/kernel.log"; then
 		not_ok "guest $name: kernel log" "there is none"
 	else
-		ok "guest $name: nothing bad in the kernel log"
+		ok "guest $name: no warnings in the kernel log"
 	fi
 }
 
