@@ -179,9 +179,9 @@ off_identical() {
 	local name=$1
 
 	if diff "$TMP/base.objects" "$TMP/objects" >>"$LOG"; then
-		ok "$name: builds with the option off, touched objects are the base's"
+		ok "$name: builds with the option off, touched objects are identical to the base's"
 	else
-		not_ok "$name: off is identical" "$(diff "$TMP/base.objects" "$TMP/objects" | sed -n 's/^[<>] \([^ ]*\) .*/\1/p' | sort -u | tr '\n' ' ')"
+		not_ok "$name: objects differ with the option off" "$(diff "$TMP/base.objects" "$TMP/objects" | sed -n 's/^[<>] \([^ ]*\) .*/\1/p' | sort -u | tr '\n' ' ')"
 	fi
 }
 
@@ -224,7 +224,7 @@ build_all() {
 	hash_objects "$out" $(touched_objects) >"$TMP/base.objects"
 	# shellcheck disable=SC2046
 	hash_objects "$out" $(every_object "$out") >"$TMP/base.all"
-	[ -s "$TMP/base.objects" ] || { not_ok "off is identical" "no touched object is built"; return; }
+	[ -s "$TMP/base.objects" ] || { not_ok "objects with the option off" "no touched object is built"; return; }
 
 	for i in "${!SERIES_FILES[@]}"; do
 		name=$(step_name "$i")
@@ -238,9 +238,9 @@ build_all() {
 	# shellcheck disable=SC2046
 	hash_objects "$out" $(every_object "$out") >"$TMP/all"
 	if diff "$TMP/base.all" "$TMP/all" >>"$LOG"; then
-		ok "off: all $(wc -l <"$TMP/all") objects are the base's"
+		ok "off: all $(wc -l <"$TMP/all") objects are identical to the base's"
 	else
-		not_ok "off: all objects" "$(diff "$TMP/base.all" "$TMP/all" | sed -n 's/^[<>] \([^ ]*\) .*/\1/p' | sort -u | head -n 5 | tr '\n' ' ')"
+		not_ok "off: objects differ" "$(diff "$TMP/base.all" "$TMP/all" | sed -n 's/^[<>] \([^ ]*\) .*/\1/p' | sort -u | head -n 5 | tr '\n' ' ')"
 	fi
 }
 
@@ -257,7 +257,7 @@ build_quickly() {
 	mv "$TMP/n.warnings" "$TMP/base.warnings"
 	# shellcheck disable=SC2086 # object names have no blanks
 	hash_objects "$out" $off >"$TMP/base.objects"
-	[ -s "$TMP/base.objects" ] || { not_ok "off is identical" "no touched object is built"; return; }
+	[ -s "$TMP/base.objects" ] || { not_ok "objects with the option off" "no touched object is built"; return; }
 
 	name=$(step_name "$last")
 	work_tree steps -1 || { not_ok "$name: applies"; return; }

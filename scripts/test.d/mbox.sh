@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # shellcheck shell=bash
-# shellcheck disable=SC2153 # BASE is of use_base
+# shellcheck disable=SC2153 # BASE is set by use_base
 #
-# scripts/test mbox: the whole series once; the rest with a repository of two
+# scripts/test mbox: the whole series once; everything else with a repository of two
 # patches that add a page each.
 
 need_mbox() {
@@ -11,8 +11,8 @@ need_mbox() {
 
 SENDER='A Sender <sender@localhost.example>'
 
-# as_sender COMMAND...: with that identity and nobody's settings, and with a mailer
-# that tells on whoever calls it.
+# as_sender COMMAND...: with that identity and no other settings, and with mailers that
+# record being called
 as_sender() {
 	env PATH="$TMP/mailer:$PATH" HOME="$TMP/home" GIT_CONFIG_GLOBAL="$TMP/home/.gitconfig" \
 		GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_COUNT=2 \
@@ -33,7 +33,7 @@ make_mailer() {
 
 nothing_sent() {
 	[ ! -e "$TMP/mailed" ] || { say "$(head -n 1 "$TMP/mailed") was called"; return 1; }
-	as_sender sendmail && [ -s "$TMP/mailed" ] || { say "a mailer that is called goes unnoticed"; return 1; }
+	as_sender sendmail && [ -s "$TMP/mailed" ] || { say "a call of a mailer is not detected"; return 1; }
 }
 
 whole_series() {
@@ -80,7 +80,7 @@ author_is_sender() {
 	done
 }
 
-# by git am in another tree, against quilt
+# git am in another tree gives what quilt gives
 same_files_by_am() {
 	small_tree "$SRC" "$TMP/am"
 	as_sender git -C "$TMP/am" init -q && as_sender git -C "$TMP/am" add -A -f &&
@@ -99,11 +99,11 @@ cover_good() {
 	grep -q '^base-commit: [0-9a-f]\{40\}$' "$cover" || { say "no base-commit"; return 1; }
 	grep -q "^ $files files changed" "$cover" || { say "no diffstat of $files files"; return 1; }
 	grep -qF "$SRC_ID" "$cover" || { say "the base is not named"; return 1; }
-	! grep -n 'SPDX-License-Identifier' "$cover" || { say "the licence line is for the file"; return 1; }
+	! grep -n 'SPDX-License-Identifier' "$cover" || { say "the licence line is in the mail"; return 1; }
 	sections_there "$cover" && figures_agree "$cover" && rows_agree "$cover"
 }
 
-# section MAIL HEAD: what is below that head, without empty lines
+# section MAIL HEADING: its text, without empty lines
 section() {
 	awk -v head="$2" '
 	/^=+$/ { on = last == head; last = ""; next }
@@ -117,12 +117,12 @@ sections_there() {
 	local head
 
 	for head in Why 'What was said before' 'Where it loses' Figures 'How it was tested'; do
-		[ "$(section "$1" "$head" | wc -w)" -ge 50 ] || { say "no section \"$head\", or an empty one"; return 1; }
+		[ "$(section "$1" "$head" | wc -w)" -ge 50 ] || { say "section \"$head\" is missing or empty"; return 1; }
 	done
 }
 
-# Each number of these sections is one of docs/figures.md; a year, x86, a commit
-# or an address is none.
+# Each number in these sections is in docs/figures.md (except in years, x86, commit ids
+# and addresses).
 figures_agree() {
 	local number head n=0
 
@@ -135,7 +135,6 @@ figures_agree() {
 	[ "$n" -ge 40 ] || { say "only $n numbers in the letter"; return 1; }
 }
 
-# sign-offs, threading, recipients and date of every mail
 mails_good() {
 	local mail today
 
@@ -151,7 +150,7 @@ mails_good() {
 			grep -q "$want" "$TMP/header" || { say "${mail##*/}: no $want in the header"; return 1; }
 		done
 		[ -z "$(grep -o '[^ <]*@[^ >,]*' "$TMP/header" | grep -v '\.git\.' | sort | uniq -d)" ] ||
-			{ say "${mail##*/}: somebody gets it twice"; return 1; }
+			{ say "${mail##*/}: an address appears twice"; return 1; }
 	done
 }
 
@@ -160,26 +159,26 @@ broken_mails_are_found() {
 	cover_good "$TMP/broken" && mails_good "$TMP/broken" || return 1
 	broken_cover "a missing base-commit" '/^base-commit:/d' &&
 		broken_cover "a letter without a text" '/^$/,/^The base is /{/^The base is /!d}' &&
-		broken_cover "a missing head" '/^Where it loses$/d' &&
+		broken_cover "a missing heading" '/^Where it loses$/d' &&
 		broken_cover "an empty section" '/^Why$/,/^What was said/{/^Wh\|^=/!d}' &&
 		broken_cover "another figure" '0,/\<1078\>/s//1079/' &&
 		broken_cover "two columns that are swapped" \
 			's/^\( *data of a third.* ms\) \([0-9]*\)\( *[0-9]* *\)\([0-9]*\)$/\1 \4\3\2/' &&
-		broken_cover "a row of its own" 's/^ *P with 8 from the start.*/&\n    P with 9 from the start  5  -  4/' || return 1
+		broken_cover "an additional row" 's/^ *P with 8 from the start.*/&\n    P with 9 from the start  5  -  4/' || return 1
 	sed -i '0,/^Signed-off-by:/s/^Signed-off-by:.*/&\nSigned-off-by: B <b@localhost>/' "$TMP/broken/0002"
-	! mails_good "$TMP/broken" || { say "a foreign sign-off goes unnoticed"; return 1; }
+	! mails_good "$TMP/broken" || { say "another sign-off is not reported"; return 1; }
 }
 
 # broken_cover WHAT SED_SCRIPT
 broken_cover() {
 	sed "$2" "$TMP/all/0001" >"$TMP/broken/0001"
 	! cmp -s "$TMP/all/0001" "$TMP/broken/0001" || { say "$1: nothing was broken"; return 1; }
-	! cover_good "$TMP/broken" >"$TMP/found" || { say "$1 goes unnoticed"; return 1; }
+	! cover_good "$TMP/broken" >"$TMP/found" || { say "$1 is not reported"; return 1; }
 	cat "$TMP/found"
 }
 
-# A figure of the letter's table: its row, the table and the block of docs/figures.md,
-# the rows there whose medians it has with "/" between them, the columns there.
+# Rows of the letter's table: name | table and | block in docs/figures.md | rows there whose
+# medians are joined with "/" | columns there.
 letter_rows() {
 	cat <<-'END'
 	192 MB, written in order|locality|one file of|write requests until clean;mean size of these, kB;extents|F - P
@@ -207,8 +206,8 @@ letter_rows() {
 	END
 }
 
-# figure TABLE BLOCK ROW COLUMN: the median; a block's columns are headed by its
-# first line, or by the one after
+# figure TABLE BLOCK ROW COLUMN: the median; column headings are in the first or second
+# line of a block
 figure() {
 	awk -v table="# $1," -v block="$2" -v row="$3" -v column="$4" '
 	/^# [a-z]+, [0-9]+ CPUs/ { on = index($0, table) == 1; inside = 0; next }
@@ -229,8 +228,8 @@ figure() {
 	}' "$REPO/docs/figures.md"
 }
 
-# rows_agree COVER: every row of the letter's table that has a figure is in letter_rows,
-# and its cells are those of docs/figures.md
+# rows_agree COVER: every row with a figure in the letter's table is in letter_rows, and
+# its cells match docs/figures.md
 rows_agree() {
 	local row table block labels columns column label cell want have n=0
 
@@ -251,10 +250,10 @@ rows_agree() {
 		n=$((n + 1))
 	done < <(letter_rows)
 	[ "$n" -eq "$(grep -cE '  +[0-9./-]+$| [0-9]+$' "$TMP/rows")" ] ||
-		{ say "$n rows were compared, the letter has others"; return 1; }
+		{ say "$n rows were compared, but the letter has more"; return 1; }
 }
 
-# --- a repository of its own ---------------------------------------------------
+# --- a small repository ---------------------------------------------------
 
 # page NAME TEXT: a patch that adds Documentation/mm/NAME.rst
 page() {
@@ -272,7 +271,7 @@ make_own() {
 	OWN=$TMP/own
 	mkdir -p "$OWN/docs" "$OWN/patches"
 	cp -r "$REPO/scripts" "$OWN/" && cp "$REPO/docs/cover-letter" "$OWN/docs/"
-	# every base has a series, whose first comment says what it is for
+	# every base needs a series file whose first comment names the base
 	for base in $BASES; do
 		list=$OWN/patches/$base/series
 		[ "$base" != "$PRIMARY" ] || list=$OWN/series
@@ -292,7 +291,7 @@ own_mbox() {
 		"$OWN/scripts/mbox" --base "$BASE" --output "$TMP/own.mbox" "$@"
 }
 
-# own_refused PATTERN ARGUMENT...: one line that matches, no mailbox
+# own_refused PATTERN ARGUMENT...: fails with one line that matches, writes no mailbox
 own_refused() {
 	local pattern=$1
 	shift
@@ -305,7 +304,7 @@ own_refused() {
 	[ ! -e "$TMP/own.mbox" ] || { say "a mailbox was written"; return 1; }
 }
 
-# against the tag, then against the mailbox that this made
+# compared with the tag, then with the mailbox written first
 changes_shown() {
 	mkdir -p "$OWN/docs/notes/v2"
 	say 'Second is better now.' >"$OWN/docs/notes/v2/mm-add-page-two"
@@ -316,7 +315,7 @@ changes_shown() {
 	sed -n '/^Subject: .*page two/,$p' "$TMP/own.mbox" | sed '1,/^---$/d' | grep -q 'Second is better now' ||
 		{ say "the note is not below the ---"; return 1; }
 	mv "$TMP/own.mbox" "$TMP/v2.mbox"
-	# that somebody else is the author now does not change a patch
+	# another author does not count as a change
 	SENDER='Other Sender <other@example.org>' own_mbox -v2 --own && range_diff_good v1 || return 1
 	page two 'Better still.'
 	own_mbox -v3 --since "$TMP/v2.mbox" && range_diff_good v2
@@ -326,7 +325,7 @@ range_diff_good() {
 	sed '/^base-commit:/q' "$TMP/own.mbox" >"$TMP/own.cover"
 	grep -q "^Range-diff against $1:" "$TMP/own.cover" || { say "no range-diff against $1"; return 1; }
 	grep -q '^1: .* = 1: .* page one' "$TMP/own.cover" && grep -q '^2: .* ! 2: .* page two' "$TMP/own.cover" ||
-		{ say "the range-diff does not name the patch that changed"; return 1; }
+		{ say "the range-diff does not show the changed patch"; return 1; }
 }
 
 # make_kernel: KERNEL, a git tree with as much of a kernel as the scripts look at
@@ -347,7 +346,7 @@ onto_a_tree() {
 	grep -qx "base-commit: $head" "$TMP/own.mbox" || { say "the base is not the tree's $head"; return 1; }
 	! grep -q "The base is Debian's" "$TMP/own.mbox" || { say "it says that the base is Debian's"; return 1; }
 	[ -z "$(git -C "$KERNEL" status --porcelain)" ] && [ "$(git -C "$KERNEL" rev-parse HEAD)" = "$head" ] ||
-		{ say "the tree is not as it was"; return 1; }
+		{ say "the tree was changed"; return 1; }
 	own_refused 'is not a Linux kernel tree' --git "$KERNEL/scripts" &&
 		own_refused 'is not the top of a git tree' --git "$SRC" &&
 		own_refused 'is not a directory' --git "$TMP/nowhere" || return 1
@@ -375,20 +374,20 @@ refuses_other_base() {
 part_mbox() {
 	new_tmp
 	make_mailer
-	check "a repository to try it with" make_own
+	check "a small repository" make_own
 	OWN=$TMP/own
 	check "the whole series" whole_series
 	check "the summary names what checkpatch ignores" verdict_exact
-	check "--own: the sender is the author, and checkpatch takes the mails as they are" author_is_sender
+	check "--own: the sender is the author, and checkpatch reports nothing" author_is_sender
 	check "git am gives the files of the series" same_files_by_am
 	check "the cover letter: subject, base, diffstat, sections, figures" cover_good "$TMP/all"
 	check "every mail: from, sign-off, thread, recipients, date" mails_good "$TMP/all"
-	check "broken mails turn the checks red" broken_mails_are_found
-	check "-vN names the patch that changed" changes_shown
+	check "broken mails are reported" broken_mails_are_found
+	check "-vN shows the changed patch" changes_shown
 	check "--git: on a git tree of the kernel" onto_a_tree
-	check "a last version that is not there is refused" refuses_no_version
+	check "a missing last version is refused" refuses_no_version
 	check "a sender without a name is refused" refuses_nobody
-	check "what checkpatch finds is refused" refuses_bad_patch
-	check "another base is refused" refuses_other_base
+	check "a patch with checkpatch errors is refused" refuses_bad_patch
+	check "an unknown base is refused" refuses_other_base
 	check "nothing was sent" nothing_sent
 }

@@ -2,14 +2,14 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2030,SC2031,SC2153 # SERIES is changed in a subshell on purpose
 #
-# scripts/test packaging: what docs/packaging.md says, on a small tree, and its
-# snippets of configuration.  No kernel is built.
+# scripts/test packaging: the instructions in docs/packaging.md, on a small tree, and its
+# configuration snippets.  No kernel is built.
 
 need_packaging() {
 	need quilt:quilt git:git patch:patch unshare:util-linux dpkg-deb:dpkg systemd-tmpfiles:systemd
 }
 
-# packed LAYOUT [OPTION...]: PACKED becomes what package-patches writes
+# packed LAYOUT [OPTION...]: sets PACKED to the directory that package-patches writes
 packed() {
 	local layout=$1
 	shift
@@ -19,7 +19,7 @@ packed() {
 	"$REPO/scripts/package-patches" "$@" "$layout" "$PACKED"
 }
 
-# A tree without the series, and what quilt makes of it with the series.
+# plain_trees: a tree without and one with the series
 plain_trees() {
 	small_tree "$SRC" "$TMP/plain" &&
 		cp -a "$TMP/plain" "$TMP/want" &&
@@ -35,7 +35,7 @@ as_wanted() {
 	diff -rq -x .pc -x debian -x debian-own "$TMP/want" "$TMP/tree" || { say "not the tree that quilt makes"; return 1; }
 }
 
-# same_mail FILE PATCH: author, date, subject, text and diff are still there.
+# same_mail FILE PATCH: same author, date, subject, text and diff
 same_mail() {
 	local theirs ours
 
@@ -54,12 +54,12 @@ all_mails() {
 	for i in "${!files[@]}"; do same_mail "${files[i]}" "${SERIES_FILES[i]}" || return 1; done
 }
 
-# packed_header FILE TAG: its value before the text begins
+# packed_header FILE TAG: its value in the header
 packed_header() {
 	sed -n "/^\$/q;s/^$2: //p" "$1"
 }
 
-# debian/patches with a patch of its own before ours
+# with another patch in debian/patches before ours
 debian_way() {
 	local before
 
@@ -70,7 +70,7 @@ debian_way() {
 	printf -- '--- /dev/null\n+++ b/debian-own\n@@ -0,0 +1 @@\n+own\n' >debian/patches/debian/own.patch
 	say debian/own.patch >debian/patches/series
 	before=$(cat debian/patches/series)
-	# from here as in the page
+	# as in docs/packaging.md
 	cp -r "$PACKED/features" debian/patches/
 	cat "$PACKED/series" >>debian/patches/series
 	QUILT_PATCHES=debian/patches quilt --quiltrc - push -a --fuzz=0 || return 1
@@ -82,7 +82,7 @@ debian_way() {
 	same_packaged "$TMP/plain" "$TMP/tree"
 }
 
-# quilt leaves empty directories, which git and dpkg do not know
+# ignoring empty directories that quilt leaves
 same_packaged() {
 	rm -rf "$2/.pc" "$2/debian"
 	find "$2" -type d -empty -delete
@@ -100,7 +100,7 @@ debian_headers() {
 	all_mails "${FILES[@]}"
 }
 
-# in_series_order DIRECTORY: as the rpm does it, a patch at a time
+# in_series_order DIRECTORY: one patch at a time, like the rpm
 in_series_order() {
 	local p
 
@@ -115,7 +115,7 @@ suse_way() {
 	packed opensuse --references boo#1 && in_series_order "$PACKED"
 }
 
-# What openSUSE's README asks of a header.
+# suse_header FILE: the tags that openSUSE's README requires
 suse_header() {
 	local tag value
 
@@ -139,7 +139,7 @@ suse_headers() {
 	all_mails "${FILES[@]}"
 }
 
-# OpenWrt forces patches in, by name; a hunk that needs fuzz would go unnoticed there.
+# OpenWrt applies patches by name, with -f: there fuzz would not be noticed.
 openwrt_way() {
 	local p
 
@@ -171,8 +171,8 @@ openwrt_refresh() {
 	done
 }
 
-# laid_out BASE [SERIES]: what package-patches writes for that base are the patches of
-# its series (or of SERIES) in order.  That they apply is the part series of that base.
+# laid_out BASE [SERIES]: package-patches writes the patches of the base's series (or of
+# SERIES) in order.  Whether they apply is tested by the part series.
 laid_out() {
 	(use_base "$1"
 	[ "$#" -lt 2 ] || SERIES=$2
@@ -189,18 +189,18 @@ other_bases() {
 	for base in $BASES; do
 		[ "$base" != "$BASE" ] || continue
 		laid_out "$base" || { say "not the series for $base"; return 1; }
-		! laid_out "$base" "$primary" || { say "$base: another series goes unnoticed"; return 1; }
-		# the same, with a patch of the primary one in place of that base's own
+		! laid_out "$base" "$primary" || { say "$base: another series is not reported"; return 1; }
+		# the same, with a patch of the primary series instead of the base's own
 		sed "0,/^$base\//s///" "$PATCHES/$base/series" >"$TMP/mixed"
-		! laid_out "$base" "$TMP/mixed" || { say "$base: a patch of another base goes unnoticed"; return 1; }
+		! laid_out "$base" "$TMP/mixed" || { say "$base: a patch of another base is not reported"; return 1; }
 		n=$((n + 1))
 	done
 	[ "$n" -gt 0 ]
 }
 
-# --- snippets of the page ----------------------------------------------------
+# --- configuration snippets ----------------------------------------------------
 
-# snippet FILE: the block of the page that begins with "# FILE"
+# snippet FILE: the block in docs/packaging.md that begins with "# FILE"
 snippet() {
 	awk -v file="$1" '
 	on && /^    / { print substr($0, 5); next }
@@ -209,20 +209,20 @@ snippet() {
 	' "$REPO/docs/packaging.md" | grep . || { say "docs/packaging.md has no $1"; return 1; }
 }
 
-# UDEVADM: the machine's own; else unpacked, since installing udev starts a daemon.
+# Sets UDEVADM: the installed one, or unpacked, as installing udev starts a daemon.
 find_udevadm() {
 	UDEVADM=$(PATH=$PATH:/usr/sbin:/sbin command -v udevadm || :)
 	[ -z "$UDEVADM" ] || return 0
 	UDEVADM=$CACHE/udev/bin/udevadm
 	[ ! -x "$UDEVADM" ] || return 0
 	say "unpacking udevadm into $CACHE/udev"
-	apt_update # or there may be no list, or an old one
+	apt_update # package lists may be missing or old
 	mkdir -p "$TMP/deb" && cd "$TMP/deb" && apt-get -q download udev &&
 		dpkg-deb -x udev_*.deb "$CACHE/udev" && [ -x "$UDEVADM" ]
 }
 
-# udev_takes FILE: no word about any of its lines.  The rules are read in a name
-# space where they are the only ones, for a device that they do not match.
+# udev_takes FILE: no errors.  The rules are read in a namespace where they are the only
+# ones, for a device that does not match.
 udev_takes() {
 	if "$UDEVADM" verify --help >/dev/null 2>&1; then
 		"$UDEVADM" verify --resolve-names=never "$1"
@@ -249,10 +249,10 @@ udev_rule() {
 	snippet /etc/udev/rules.d/90-pdflush.rules >"$TMP/90-pdflush.rules" || return 1
 	udev_takes "$TMP/90-pdflush.rules" || return 1
 	sed 's/SUBSYSTEM==/SUBSYS==/' "$TMP/90-pdflush.rules" >"$TMP/bad.rules"
-	! udev_takes "$TMP/bad.rules" || { say "a wrong key goes unnoticed"; return 1; }
+	! udev_takes "$TMP/bad.rules" || { say "a wrong key is not reported"; return 1; }
 }
 
-# tmpfiles_writes FILE: 1 to the switch of a made-up device
+# tmpfiles_writes FILE: 1 to the attribute of a made-up device
 tmpfiles_writes() {
 	local knob=$TMP/root/sys/class/bdi/8:0/pdflush
 
@@ -266,10 +266,10 @@ tmpfiles_line() {
 	snippet /etc/tmpfiles.d/pdflush.conf >"$TMP/tmpfiles.conf" || return 1
 	tmpfiles_writes "$TMP/tmpfiles.conf" || { say "nothing was written"; return 1; }
 	sed 's/^w /d /' "$TMP/tmpfiles.conf" >"$TMP/bad.conf"
-	! tmpfiles_writes "$TMP/bad.conf" || { say "a wrong line goes unnoticed"; return 1; }
+	! tmpfiles_writes "$TMP/bad.conf" || { say "a wrong line is not reported"; return 1; }
 }
 
-# known_sysctls FILE: lines "[-]vm.NAME = NUMBER" with names that the series adds
+# known_sysctls FILE: lines "[-]vm.NAME = NUMBER", for sysctls that the series adds
 known_sysctls() {
 	local line name
 
@@ -284,10 +284,10 @@ sysctl_lines() {
 	snippet /etc/sysctl.d/90-pdflush.conf >"$TMP/sysctl.conf" || return 1
 	known_sysctls "$TMP/sysctl.conf" || return 1
 	sed 's/threads_max/thread_max/' "$TMP/sysctl.conf" >"$TMP/bad.conf"
-	! known_sysctls "$TMP/bad.conf" || { say "a wrong name goes unnoticed"; return 1; }
+	! known_sysctls "$TMP/bad.conf" || { say "a wrong name is not reported"; return 1; }
 }
 
-# options_known FILE: it names some, and the series has each
+# options_known FILE: all options named exist in the series
 options_known() {
 	local name
 
@@ -301,12 +301,12 @@ options_known() {
 config_lines() {
 	options_known "$REPO/docs/packaging.md" || return 1
 	say CONFIG_PDFLUSH_ON >"$TMP/bad.config"
-	! options_known "$TMP/bad.config" || { say "a wrong option goes unnoticed"; return 1; }
+	! options_known "$TMP/bad.config" || { say "a wrong option is not reported"; return 1; }
 }
 
-# --- what must not pass ------------------------------------------------------
+# --- can it fail? ------------------------------------------------------
 
-# refuses PATTERN ARGUMENT...: one line that matches, nothing written
+# refuses PATTERN ARGUMENT...: fails with one line that matches, writes nothing
 refuses() {
 	local pattern=$1
 	shift
@@ -327,33 +327,33 @@ bad_arguments() {
 			refuses 'user.name' --sign-off debian "$TMP/none"
 }
 
-# The checks above can fail: another order, a tag that is not there.
+# Wrong order, missing sign-off, changed diff.
 broken_layout_is_found() {
 	packed opensuse --references boo#1 || return 1
 	(head -n 1 "$PACKED/series.conf"; tail -n +2 "$PACKED/series.conf" | tac) >"$TMP/tac"
 	mv "$TMP/tac" "$PACKED/series.conf"
-	! in_series_order "$PACKED" || { say "the wrong order goes unnoticed"; return 1; }
+	! in_series_order "$PACKED" || { say "the wrong order is not reported"; return 1; }
 	set -- "$PACKED"/patches.suse/*
-	! suse_header "$1" || { say "a missing sign-off goes unnoticed"; return 1; }
+	! suse_header "$1" || { say "a missing sign-off is not reported"; return 1; }
 	sed -i '0,/^+[^+]/s/^+\([^+].*\)/+x\1/' "$1"
-	! all_mails "$PACKED"/patches.suse/* || { say "a changed diff goes unnoticed"; return 1; }
+	! all_mails "$PACKED"/patches.suse/* || { say "a changed diff is not reported"; return 1; }
 }
 
 part_packaging() {
 	new_tmp
 	export PDFLUSH_PATCHES=$PATCHES PDFLUSH_SERIES=$SERIES
 	check "a small tree with the series, by quilt" plain_trees
-	check "debian: in debian/patches, and out again" debian_way
+	check "debian: added to debian/patches and removed" debian_way
 	check "debian: headers" debian_headers
-	check "openSUSE: in the order of series.conf, zero fuzz" suse_way
+	check "openSUSE: applies in the order of series.conf, zero fuzz" suse_way
 	check "openSUSE: headers" suse_headers
-	check "OpenWrt: in the order of the names, zero fuzz" openwrt_way
-	check "OpenWrt: a refresh changes @@ lines only" openwrt_refresh
+	check "OpenWrt: applies in the order of names, zero fuzz" openwrt_way
+	check "OpenWrt: a refresh only changes @@ lines" openwrt_refresh
 	check "--base: the patches of that base's series, in order" other_bases
-	check "the udev rule is understood" udev_rule
-	check "the tmpfiles.d line writes" tmpfiles_line
-	check "the sysctl.d names are the series'" sysctl_lines
-	check "the options named are the series'" config_lines
+	check "udevadm accepts the udev rule" udev_rule
+	check "the tmpfiles.d line sets the attribute" tmpfiles_line
+	check "the sysctls in the snippet exist" sysctl_lines
+	check "the options named exist" config_lines
 	check "package-patches refuses bad arguments" bad_arguments
-	check "broken layouts turn the checks red" broken_layout_is_found
+	check "broken layouts are reported" broken_layout_is_found
 }

@@ -56,7 +56,7 @@ touched_c() {
 	files_of "${SERIES_FILES[@]}" | grep '\.c$'
 }
 
-# sparse_of OUTPUT FRAGMENT...: what sparse says about the touched objects
+# sparse_of OUTPUT FRAGMENT...: sparse warnings for the touched objects
 sparse_of() {
 	local out=$CACHE/build/step-y$ON result=$1 f mark objects=()
 	shift
@@ -73,7 +73,7 @@ sparse_of() {
 	tail -n "+$mark" "$LOG" | without_lines >"$result"
 }
 
-# "file: warning: text" of touched files, without line numbers
+# without_lines: warnings for touched files as "file: warning: text"
 without_lines() {
 	sed -n "s,^\($TREE/\|\(\.\./\)*\)\?\([a-zA-Z0-9_./-]*\):[0-9]*:\([0-9]*:\)\? *\(\(warning\|error\): .*\),\3: \5,p" |
 		grep -F -f <(files_of "${SERIES_FILES[@]}" | sed 's/$/:/') | sort || :
@@ -122,13 +122,13 @@ shellcheck_all() {
 	(cd "$REPO" && shellcheck $(shell_scripts))
 }
 
-# what was to be written later has been
+# no_gaps: no placeholders are left
 no_gaps() {
 	! grep -rnE '@[A-Z]{3,}@|<!-- fill:' "$REPO"/docs "$REPO"/README*
 }
 
-# the parts are sourced together: a second function of a name replaces the first
-# on_exit() and guest_lines() are there for a script to define its own
+# names_unique: as all parts are sourced, a second function with the same name would
+# replace the first.  on_exit() and guest_lines() are meant to be overridden.
 names_unique() {
 	local twice
 
@@ -160,8 +160,8 @@ spdx_everywhere() {
 
 # --- documented defaults -----------------------------------------------------
 
-# documented NAME: default as README's and docs' tables have it: rows
-# "| ... NAME ... | ... |" of a table with a column "default".
+# documented NAME: the default in README's and docs' tables, i.e. in a row "| NAME | ... |"
+# of a table with a column "default"
 documented() {
 	find "$REPO" -maxdepth 1 -name 'README*' -exec cat {} +  >"$TMP/docs"
 	find "$REPO/docs" -maxdepth 1 -name '*.md' -exec cat {} + >>"$TMP/docs"
@@ -181,14 +181,14 @@ documented() {
 	}' "$TMP/docs" | sort -u
 }
 
-# the same in the kernel's own page
+# documented_in_tree NAME: the same in the kernel's admin guide
 documented_in_tree() {
 	case $1 in
 	vm.*) sed -n "s/^sysctl \`\`$1\`\` *\([^ ]*\) .*/\1/p" "$TREE/Documentation/admin-guide/mm/pdflush.rst" ;;
 	esac
 }
 
-# in_code NAME: the default the patched tree has
+# in_code NAME: the default in the patched tree
 in_code() {
 	case $1 in
 	vm.nr_pdflush_threads_min) defined PDFLUSH_MIN_THREADS ;;
@@ -220,8 +220,8 @@ defaults_agree() {
 	[ "$bad" = 0 ] || { say "$bad"; return 1; }
 }
 
-# Each row of docs/history.md with a test has a break which a test of that row
-# catches.  Locality is measured.
+# Each row of docs/history.md with a test has a break that one of its tests catches.
+# Rows that refer to figures.md are measured, not tested.
 history_is_broken() {
 	awk '
 	FNR == NR && /^Name: / { name = $2; tests[name] = ""; next }
@@ -254,7 +254,7 @@ history_is_broken() {
 		m = split(tests[name], t, "\n")
 		for (i = 2; i <= m; i++) {
 			if (index(text, t[i])) return 1
-			# one line for all filesystems
+			# one row for all filesystems
 			if (sub(/^[^:]*: /, "*fs*: ", t[i]) && index(text, t[i])) return 1
 		}
 		return 0
@@ -263,22 +263,22 @@ history_is_broken() {
 	' "$REPO/kunit/breaks.list" "$REPO/docs/history.md"
 }
 
-# history's and review's names: "CASE" or "SUITE.CASE"
+# kunit_case [SUITE.]CASE: exists?
 kunit_case() {
 	grep -qE "KUNIT_CASE(_PARAM|_SLOW)?\(${1#*.}[,)]" "$TREE"/{fs,mm}/tests/*.c || { say "no KUnit case $1"; return 1; }
 }
 
-# selftest PROGRAM.CASE
+# selftest PROGRAM.CASE: exists?
 selftest() {
 	grep -qsE "^TEST(_F|_F_TIMEOUT)?\((.*, )?${1#*.}[,)]" "$TREE/tools/testing/selftests/pdflush/${1%%.*}_test.c" ||
 		{ say "no selftest $1"; return 1; }
 }
 
 guest_check() {
-	grep -qF -e "\"$1\"" "$REPO"/scripts/guest/* || { say "no check of the guest: $1"; return 1; }
+	grep -qF -e "\"$1\"" "$REPO"/scripts/guest/* || { say "no check in the guest: $1"; return 1; }
 }
 
-# docs/history.md names tests that there are
+# The tests named in docs/history.md exist.
 # shellcheck disable=SC2016 # backquotes are markdown's
 history_names_exist() {
 	local page=$REPO/docs/history.md name bad=0 n=0
@@ -298,14 +298,14 @@ history_names_exist() {
 	return "$bad"
 }
 
-# Every question of docs/review.md has its "Behind it:", and what that names is
-# there: `case`, `program.case`, `break-of-the-list`, patch *subject*, VM *check*.
+# Every question in docs/review.md has a "Behind it:", and what it names exists: `case`,
+# `program.case`, `name-of-a-break`, patch *subject*, VM *check*.
 # shellcheck disable=SC2016 # backquotes are markdown's
 review_names_exist() {
 	local page=${1:-$REPO/docs/review.md} name bad=0 n=0
 
 	awk '
-	function answered() { if (question != "" && !behind) { print "nothing behind: " question; bad = 1 } }
+	function answered() { if (question != "" && !behind) { print "no \"Behind it\": " question; bad = 1 } }
 	/^\*\*/ && before == "" { answered(); question = $0; behind = 0 }
 	/^## / { answered(); question = "" }
 	/^Behind it: / { behind = 1 }
@@ -348,7 +348,7 @@ review_names_can_fail() {
 		's/patch \*add the thread pool/patch *add the swimming pool/' '0,/^Behind it: /s/^Behind it: //'; do
 		sed "$script" "$REPO/docs/review.md" >"$broken"
 		! cmp -s "$REPO/docs/review.md" "$broken" || { say "nothing was broken: $script"; return 1; }
-		! review_names_exist "$broken" || { say "goes unnoticed: $script"; return 1; }
+		! review_names_exist "$broken" || { say "not reported: $script"; return 1; }
 	done
 }
 
@@ -358,8 +358,8 @@ part_style() {
 	new_tmp
 	if [ -z "$ON" ]; then
 		check "shellcheck" shellcheck_all
-		check "one function of each name" names_unique
-		check "no gaps in the documents" no_gaps
+		check "function names are unique" names_unique
+		check "no placeholders in the documents" no_gaps
 		check "codespell" codespell_all
 		check "SPDX line in every file" spdx_everywhere
 	fi
@@ -371,11 +371,11 @@ part_style() {
 	done
 	check "checkpatch reports a bad patch" checkpatch_can_fail
 	check "MAINTAINERS names every new file" maintainers_know
-	check "documented defaults are the code's" defaults_agree
-	[ -n "$ON" ] || check "docs/history.md names tests that there are" history_names_exist
-	[ -n "$ON" ] || check "docs/review.md says what is behind each answer, and that is there" review_names_exist
-	[ -n "$ON" ] || check "a wrong name in docs/review.md turns it red" review_names_can_fail
-	[ -n "$ON" ] || check "docs/history.md has a break for each row with a test" history_is_broken
+	check "documented defaults match the code" defaults_agree
+	[ -n "$ON" ] || check "the tests named in docs/history.md exist" history_names_exist
+	[ -n "$ON" ] || check "what docs/review.md refers to exists" review_names_exist
+	[ -n "$ON" ] || check "a wrong name in docs/review.md is reported" review_names_can_fail
+	[ -n "$ON" ] || check "each row with a test in docs/history.md has a break" history_is_broken
 	kernel_doc_of "$SRC" | sed -E 's/:[0-9]+:? /: /' | sort >"$TMP/doc.base"
 	kernel_doc_of "$TREE" | sed -E 's/:[0-9]+:? /: /' | sort >"$TMP/doc"
 	nothing_new kernel-doc "$TMP/doc.base" "$TMP/doc"
