@@ -369,6 +369,15 @@ first_change() {
 	done
 }
 
+# series_sysctls: names of the sysctls that the series adds to SRC
+series_sysctls() {
+	local name
+
+	sed -n 's/^+.*\.procname[[:space:]]*= "\([a-z_]*\)".*/\1/p' "${SERIES_FILES[@]}" | sort -u | while read -r name; do
+		grep -qF "\"$name\"" "$SRC/mm/page-writeback.c" "$SRC/kernel/sysctl.c" || say "$name"
+	done
+}
+
 # new_files: files that the series creates
 new_files() {
 	sed -n '/^--- \/dev\/null/{n;s,^+++ b/\([^[:space:]]*\).*,\1,p;}' "${SERIES_FILES[@]}" | sort -u

@@ -276,7 +276,7 @@ known_sysctls() {
 	while IFS= read -r line; do
 		[[ $line =~ ^-?vm\.([a-z_]+)\ =\ [0-9]+$ ]] || { say "not a setting: $line"; return 1; }
 		name=${BASH_REMATCH[1]}
-		grep -qE "^\+.*\.procname[[:space:]]*= \"$name\"" "${SERIES_FILES[@]}" || { say "no sysctl vm.$name in the series"; return 1; }
+		series_sysctls | grep -qx "$name" || { say "no sysctl vm.$name in the series"; return 1; }
 	done <"$1"
 }
 

@@ -220,6 +220,22 @@ defaults_agree() {
 	[ "$bad" = 0 ] || { say "$bad"; return 1; }
 }
 
+# sysctls_documented: each is in README, the admin guide, vm.rst and the selftest knobs
+# shellcheck disable=SC2016 # backquotes are markdown's
+sysctls_documented() {
+	local name bad=0 n=0
+
+	for name in $(series_sysctls); do
+		grep -q "^| \`vm\.$name\` |" "$REPO/README" || { say "README lacks vm.$name"; bad=1; }
+		grep -qF "\`\`vm.$name\`\`" "$TREE/Documentation/admin-guide/mm/pdflush.rst" || { say "pdflush.rst lacks vm.$name"; bad=1; }
+		grep -qx "$name" "$TREE/Documentation/admin-guide/sysctl/vm.rst" || { say "vm.rst lacks $name"; bad=1; }
+		grep -qF "\"$name\"" "$TREE/tools/testing/selftests/pdflush/knobs_test.c" || { say "the selftest knobs lacks $name"; bad=1; }
+		n=$((n + 1))
+	done
+	[ "$n" -gt 0 ] || { say "the series adds no sysctl"; return 1; }
+	return "$bad"
+}
+
 # Each row of docs/history.md with a test has a break that one of its tests catches.
 # Rows that refer to figures.md are measured, not tested.
 history_is_broken() {
@@ -372,6 +388,7 @@ part_style() {
 	check "checkpatch reports a bad patch" checkpatch_can_fail
 	check "MAINTAINERS names every new file" maintainers_know
 	check "documented defaults match the code" defaults_agree
+	check "all sysctls of the series are documented and tested" sysctls_documented
 	[ -n "$ON" ] || check "the tests named in docs/history.md exist" history_names_exist
 	[ -n "$ON" ] || check "what docs/review.md refers to exists" review_names_exist
 	[ -n "$ON" ] || check "a wrong name in docs/review.md is reported" review_names_can_fail
