@@ -319,10 +319,6 @@ series_list() {
 	sed -e 's/[[:space:]]*#.*//' -e '/^[[:space:]]*$/d' "$file"
 }
 
-series_hash() {
-	cat "${SERIES_FILES[@]}" | sha256sum | cut -c 1-16
-}
-
 # read_series: sets SERIES_FILES to the paths of the patches, in order
 read_series() {
 	local p
@@ -619,11 +615,6 @@ served_versions() {
 		while read -r base full suite; do
 			case " $SUITES_READ" in *" $suite "*) say "$base $full $suite" ;; esac
 		done | sort -u | sort -s -V -k 2,2
-}
-
-# upstream_of VERSION: 6.12.117-1~deb12u1 -> 6.12.117
-upstream_of() {
-	say "${1%-*}"
 }
 
 # choose_version X.Y: sets CHOSEN to the tested version if served, otherwise the newest;

@@ -39,6 +39,16 @@ kunit_exec() {
 		tools/testing/kunit/kunit.py exec --build_dir="${KUNIT_LOG%/*}" --timeout="$KUNIT_TIMEOUT" "$@"
 }
 
+# kunit_boot CASE [KERNEL_ARGUMENT...]: boots the kernel "linux" next to KUNIT_LOG for a
+# single case; kunit.py takes longer than that
+kunit_boot() {
+	local case=$1
+	shift
+
+	run_logged to_file "$KUNIT_LOG" timeout -k 10 "$KUNIT_TIMEOUT" "${KUNIT_LOG%/*}/linux" mem=1G console=tty \
+		kunit_shutdown=halt "kunit.filter_glob=$case" "$@"
+}
+
 # The unpatched kernel warns once at boot, in UML's PCI driver.
 kunit_splats() {
 	grep -aE 'WARNING:|BUG:|possible (circular|recursive)|inconsistent lock|Kernel panic|ODEBUG|list_(add|del) corruption|held lock|lock held|suspicious RCU|sleeping function|rcu.*stall' "$KUNIT_LOG" |

@@ -71,7 +71,7 @@ part_mutations() {
 		not_ok "kunit/breaks" "$(last_words 160) (see $LOG)"
 	fi
 	if [ -n "$quick" ]; then
-		GUEST_WAY='' RUN_BROKEN=run_uml KUNIT_ARGS=(--kernel_args=ncpus=2 --kernel_args=seccomp=on)
+		GUEST_WAY='' RUN_BROKEN=run_uml KUNIT_ARGS=(ncpus=2 seccomp=on)
 		break_tree_as_far || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
 		left=$(for name in "${names[@]}"; do fits_uml "$name" || say "$name"; done)
 		mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -vxF -f <(say "$left") | grep .)
@@ -144,7 +144,7 @@ build_quick() {
 		{ not_ok "kernel with the breaks"; return 1; }
 	KUNIT_KERNEL=$KERNEL KUNIT_LOG=${KERNEL%/*}/test.log
 	CURRENT='mutations: KUnit without a break'
-	kunit_exec "${KUNIT_ARGS[@]}" --kernel_args=pdflush_broken=none || rc=$?
+	kunit_exec "${KUNIT_ARGS[@]/#/--kernel_args=}" --kernel_args=pdflush_broken=none || rc=$?
 	kunit_verdict "KUnit without a break" "$rc"
 }
 
@@ -159,14 +159,14 @@ turned_red() {
 	for test; do printf '%s\t%s %s\n' "$name" "$where" "$test" >>"$TMP/red"; done
 }
 
-# in_lanes FUNCTION NAME...: two at a time, as the tests mostly sleep.  Each lane has its
-# own TMP and LOG, and every second name.
+# in_lanes COUNT FUNCTION NAME...: COUNT at a time, as the tests mostly sleep.  Each lane
+# has its own TMP and LOG, and every COUNTth name.
 in_lanes() {
-	local function=$1 lane name tests
+	local count=$1 lane name tests
 	shift
 
-	run_logged lanes "$function" "$@" || say "# a lane ended early; see $LOG"
-	for lane in 1 2; do
+	run_logged lanes "$@" || say "# a lane ended early; see $LOG"
+	for ((lane = 1; lane <= count; lane++)); do
 		cat "$TMP/lane$lane/log" >>"$LOG"
 		while IFS=$'\t' read -r name tests; do RED[$name]+=$tests$'\n'; done <"$TMP/lane$lane/red"
 	done
@@ -176,11 +176,11 @@ lanes() {
 	local lane pids=() rc=0
 
 	set +m
-	for lane in 1 2; do
+	for ((lane = 1; lane <= count; lane++)); do
 		mkdir "$TMP/lane$lane"
-		find "$TMP" -mindepth 1 -maxdepth 1 ! -name 'lane[12]' -exec cp -a -t "$TMP/lane$lane" {} +
+		find "$TMP" -mindepth 1 -maxdepth 1 ! -name 'lane[0-9]' -exec cp -a -t "$TMP/lane$lane" {} +
 	done
-	for lane in 1 2; do
+	for ((lane = 1; lane <= count; lane++)); do
 		in_lane "$lane" "$@" &
 		pids+=("$!")
 	done
@@ -195,7 +195,7 @@ in_lane() {
 
 	for name; do
 		number=$((number + 1))
-		[ $((number % 2)) -eq $((LANE % 2)) ] && names+=("$name")
+		[ $((number % count)) -eq $((LANE % count)) ] && names+=("$name")
 	done
 	: >"$TMP/red"
 	: >"$LOG"
@@ -222,7 +222,7 @@ breaks_in_kunit() {
 
 	new_tmp
 	CURRENT="mutations: KUnit with one of $# breaks each"
-	in_lanes kunit_lane "$@"
+	in_lanes 4 kunit_lane "$@"
 	for name; do in_vm "$name" || verdict "$name"; done
 }
 
@@ -237,7 +237,7 @@ kunit_lane() {
 		CURRENT="mutation $name"
 		# one by one, as other cases of the suite may take long to fail
 		for case in $(tests_of "$name" kunit); do
-			kunit_exec ${KUNIT_ARGS[@]+"${KUNIT_ARGS[@]}"} --kernel_args="pdflush_broken=$name" "$case" || :
+			kunit_boot "$case" "pdflush_broken=$name" ${KUNIT_ARGS[@]+"${KUNIT_ARGS[@]}"} || :
 			mapfile -t red < <(kunit_red | sort -u)
 			turned_red "$name" kunit ${red[@]+"${red[@]}"}
 		done
@@ -258,7 +258,7 @@ breaks_in_vm() {
 		[ -z "$tests" ] || vm_unbroken "$script" "$tests"
 	done
 	CURRENT="mutations: guests with one of ${#wanted[@]} breaks each"
-	in_lanes vm_lane "${wanted[@]}"
+	in_lanes 2 vm_lane "${wanted[@]}"
 	for name in "${wanted[@]}"; do verdict "$name"; done
 }
 
