@@ -1,32 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What the guest's shell scripts cannot do well themselves.
+ * Helpers for the shell scripts in the guest.
  *
  *   vmtool clean BDI SECONDS [BUSY]
- *                               wait until the device is clean, or is not clean
- *                               SECONDS after the file BUSY is gone
+ *                               wait until the device is clean, at most SECONDS,
+ *                               from when the file BUSY is gone
  *   vmtool flip FILE COUNT MS   write 0, 1, 0, 1, ... to FILE, COUNT times
  *   vmtool syncfs PATH          syncfs(2)
  *   vmtool fsync FILE           fsync(2)
  *   vmtool scribble FILE KB NAME
- *                               write this much of NAME, again and again
- *   vmtool holds FILE KB NAME   is that what is in it, all of it?
- *   vmtool pack FROM TO         what is not zero in an image (on the host)
- *   vmtool unpack FROM TO       the image, on a new disk
- *   vmtool copy FROM TO SKIP    the disk FROM, from SKIP MB on, to a new disk
- *   vmtool partition DISK MB    partition 1, from MB on
- *   vmtool extent FILE          where its first extent is: "SECTOR LENGTH"
+ *                               write NAME repeatedly, KB in total
+ *   vmtool holds FILE KB NAME   does FILE contain exactly that?
+ *   vmtool pack FROM TO         the non-zero blocks of an image (on the host)
+ *   vmtool unpack FROM TO       write a packed image to a new disk
+ *   vmtool copy FROM TO SKIP    copy a disk to a new one, without the first SKIP MB
+ *   vmtool partition DISK MB    create partition 1, starting at MB
+ *   vmtool extent FILE          print its first extent: "SECTOR LENGTH"
  *   vmtool superblock DISK MB TYPE
- *                               what use changes in the superblock MB from the
- *                               start: the free inodes of an ext2, the directory
- *                               where an ext4 was mounted, the free clusters of a
- *                               vfat (FAT32), the used inodes of an xfs
- *   vmtool errors FILE WROTE GO overwrite FILE, by a mapping if all of it is a
- *                               hole, create WROTE, wait for GO, and
- *                               print twice what each of six descriptors has to
- *                               say, two by fsync(2), one by msync(2), one by
- *                               sync_file_range(2), two by syncfs(2); then fsync(2)
- *                               and syncfs(2) of one opened afterwards
+ *                               print what use changes in the superblock MB from
+ *                               the start: free inodes (ext2), last mount point
+ *                               (ext4), free clusters (vfat, FAT32), used inodes
+ *                               (xfs)
+ *   vmtool errors FILE WROTE GO overwrite FILE (through a mapping if it is a hole),
+ *                               create WROTE, wait for GO, and print twice what six
+ *                               descriptors report: two by fsync(2), one by
+ *                               msync(2), one by sync_file_range(2), two by
+ *                               syncfs(2); then fsync(2) and syncfs(2) of one
+ *                               opened afterwards
  */
 #define _GNU_SOURCE
 #include <endian.h>
@@ -75,7 +75,7 @@ static long now_ms(void)
 	return ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* The kernel's page counts are per CPU and may be off by this much; lists are exact. */
+/* The kernel's per-CPU page counts may be off by this much; lists are exact. */
 #define NOISE_KB 256
 
 static int clean(const char *stats)
@@ -141,7 +141,7 @@ static int sync_path(const char *path, int (*call)(int))
 }
 
 #define MB (1024 * 1024)
-#define BLOCK 4096	/* what zeros are looked for in */
+#define BLOCK 4096	/* granularity of zero detection */
 
 static int failed(const char *what)
 {
@@ -149,7 +149,7 @@ static int failed(const char *what)
 	return 1;
 }
 
-/* Fills BUF but at the end of the file; how much it got, or -1. */
+/* Fills BUF, less at the end of the file; returns the number of bytes or -1. */
 static ssize_t read_full(int fd, char *buf, size_t size)
 {
 	size_t got = 0;
@@ -176,12 +176,12 @@ static int write_full(int fd, const void *buf, size_t size)
 	return write(fd, buf, size) == (ssize_t)size ? 0 : 1;
 }
 
-/* In a packed image before what stands at this position */
+/* In a packed image, before the data at this position */
 struct run {
 	unsigned long long pos, size;
 };
 
-/* What is not zero, to its place, or as runs. */
+/* Non-zero data, written in place or as runs. */
 static int write_runs(int fd, const char *buf, size_t size, off_t pos, int pack)
 {
 	size_t begin, end;
@@ -211,7 +211,7 @@ static char *aligned_buffer(void)
 	return buf;
 }
 
-/* Disks past the page cache: what is on them. */
+/* Disks are read with O_DIRECT. */
 static int copy(const char *from, const char *to, long skip, int pack)
 {
 	int in = open(from, O_RDONLY | (pack ? 0 : O_DIRECT));
@@ -256,7 +256,7 @@ static int unpack(const char *from, const char *to)
 	return 0;
 }
 
-/* Writes, or compares, KB of NAME and a newline, again and again. */
+/* Writes or compares KB of repeated NAME and newline. */
 static int pattern(const char *path, long kb, const char *name, int compare)
 {
 	static char want[64 * 1024], got[64 * 1024];
@@ -328,15 +328,15 @@ static int superblock(const char *disk, long mb, const char *type)
 	uint64_t inodes[2];
 	uint32_t clusters, inodes_left;
 
-	/* past the page cache: what is on the disk */
+	/* not from the page cache */
 	if (fd < 0 || pread(fd, buf, BLOCK, mb * MB) != BLOCK)
 		return failed(disk);
 	if (strcmp(type, "vfat") == 0) {
-		/* in the sector behind the first one */
+		/* in the second sector */
 		memcpy(&clusters, buf + 512 + 488, sizeof(clusters));
 		printf("%u\n", le32toh(clusters));
 	} else if (strcmp(type, "xfs") == 0) {
-		/* allocated, and how many of these are free */
+		/* allocated, and free of these */
 		memcpy(inodes, buf + 128, sizeof(inodes));
 		printf("%llu\n", (unsigned long long)(be64toh(inodes[0]) - be64toh(inodes[1])));
 	} else if (strcmp(type, "ext2") == 0) {
@@ -366,7 +366,7 @@ static int open_rw(const char *path)
 	return fd;
 }
 
-/* Of six descriptors: the first four for the file, the others for its filesystem. */
+/* The first four of six descriptors are for the file, the others for its filesystem. */
 static void print_errors(const int *fds, void *mapped)
 {
 	printf("%s ", result(fsync(fds[0])));
