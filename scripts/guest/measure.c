@@ -7,6 +7,7 @@
  * afterwards is not polled for: both would be measured as well.
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -45,7 +46,7 @@
 #define CHUNK		(64 * 1024)
 
 #define MAX_ROUNDS	32
-#define MAX_WAYS	5
+#define MAX_WAYS	7
 #define MAX_ROWS	12
 #define MAX_DEVICES	64
 #define MAX_CPUS	16
@@ -104,6 +105,7 @@ static const char *current_way = "none";
 static long default_max_active;
 static char page[PAGE] __attribute__((aligned(PAGE)));
 static char chunk[MB] __attribute__((aligned(PAGE)));
+static char reading[MB] __attribute__((aligned(PAGE)));
 
 /* ---- reporting ---- */
 
@@ -649,6 +651,7 @@ struct blank {
 static struct blank blanks[] = {
 	{ .fs = "ext4", .disk = "/dev/ubda" },
 	{ .fs = "xfs", .disk = "/dev/ubdb" },
+	{ .fs = "ext2", .disk = "/dev/ubdc" },
 };
 
 static long blank_mb;
