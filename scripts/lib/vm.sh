@@ -236,8 +236,9 @@ show_new() {
 	shown=$size last=$SECONDS
 }
 
-# guest_lines: filters what is shown; a script may override it
-guest_lines() {
+# guest_lines: filters what is shown; a script may override it, and then it must not be
+# overridden in turn when another part sources this file
+declare -F guest_lines >/dev/null || guest_lines() {
 	cat
 }
 

@@ -66,11 +66,17 @@ boot_some() {
 
 # boot RUNNER SCRIPT SECONDS ARGUMENT...
 boot() {
-	local name=$2
+	local name=$2 failed=$FAILED passed=$PASSED
 
 	CURRENT="$PART: guest $name"
 	guest_image "$name"
 	"$@"
+	# what the guest says must have been counted
+	if grep -q '^not ok ' "$GUEST_OUT" && [ "$FAILED" -eq "$failed" ]; then
+		not_ok "guest $name: $(grep -m 1 '^not ok ' "$GUEST_OUT")" "failed, and was not counted"
+	elif [ "$FAILED" -eq "$failed" ] && [ "$PASSED" -eq "$passed" ]; then
+		not_ok "guest $name: checks" "none was counted"
+	fi
 	guest_finished && ok "guest $name finished" ||
 		not_ok "guest $name finished" "it did not${GUEST_TIMEOUT:+ in $GUEST_TIMEOUT s}; see $LOG"
 	if [ -n "$(kernel_complaints "$TMP/kernel.log")" ]; then
