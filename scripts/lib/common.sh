@@ -343,6 +343,28 @@ freeze_series() {
 	read_series
 }
 
+# subject_of PATCH: as git makes it a commit's
+subject_of() {
+	git mailinfo /dev/null /dev/null <"$1" | sed -n 's/^Subject: //p'
+}
+
+# A patch is named by words of its subject, in a folder.  No two have the same name.
+NAME_LENGTH=40
+
+# words_of TEXT: in small letters, one a line
+words_of() {
+	say "$1" | tr '[:upper:]' '[:lower:]' | tr -cs 'a-z0-9\n' '\n' | grep . || :
+}
+
+# patches_below FOLDER: without those that have to differ for a base, if it is the
+# primary one's
+patches_below() {
+	local base others=(-false)
+
+	for base in $BASES; do others+=(-o -path "${1%/}/$base"); done
+	[ ! -d "$1" ] || find "${1%/}" \( "${others[@]}" \) -prune -o -name '*.patch' -print
+}
+
 # files_of PATCH...: all files they touch, sorted
 files_of() {
 	sed -n -e 's,^--- a/\([^[:space:]]*\).*,\1,p' \

@@ -262,21 +262,21 @@ page() {
 		'A page, so that there is something to send and to compare with.' '---' '' \
 		'--- /dev/null' "+++ b/Documentation/mm/$1.rst" '@@ -0,0 +1,9 @@' \
 		'+.. SPDX-License-Identifier: GPL-2.0' '+' '+====' '+Page' '+====' '+' \
-		'+What does not change is enough to know it by.' '+' "+$2" >"$OWN/patches/mm-add-page-$1.patch"
+		'+What does not change is enough to know it by.' '+' "+$2" >"$OWN/patches/1-pages/page-$1.patch"
 }
 
 make_own() {
 	local base list
 
 	OWN=$TMP/own
-	mkdir -p "$OWN/docs" "$OWN/patches"
+	mkdir -p "$OWN/docs" "$OWN/patches/1-pages"
 	cp -r "$REPO/scripts" "$OWN/" && cp "$REPO/docs/cover-letter" "$OWN/docs/"
 	# every base needs a series file whose first comment names the base
 	for base in $BASES; do
 		list=$OWN/patches/$base/series
 		[ "$base" != "$PRIMARY" ] || list=$OWN/series
 		mkdir -p "$(dirname "$list")"
-		{ sed -n '/^# Base:/p' "$(series_of "$base")"; printf 'mm-add-page-%s.patch\n' one two; } >"$list"
+		{ sed -n '/^# Base:/p' "$(series_of "$base")"; printf '1-pages/page-%s.patch\n' one two; } >"$list"
 	done
 	page one First. && page two Second.
 	as_sender git -C "$OWN" init -q && commit_own && as_sender git -C "$OWN" tag v1
@@ -307,7 +307,7 @@ own_refused() {
 # compared with the tag, then with the mailbox written first
 changes_shown() {
 	mkdir -p "$OWN/docs/notes/v2"
-	say 'Second is better now.' >"$OWN/docs/notes/v2/mm-add-page-two"
+	say 'Second is better now.' >"$OWN/docs/notes/v2/page-two"
 	page two Better.
 	own_mbox -v2 || return 1
 	range_diff_good v1 && grep -q '^Subject: \[PATCH v2 0/2\]' "$TMP/own.mbox" || return 1

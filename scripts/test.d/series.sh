@@ -51,6 +51,9 @@ listed_and_present() {
 	(cd "$PATCHES" && find . -type f ! -name series -printf '%P\n') | sort >"$TMP/present"
 	diff "$TMP/listed" "$TMP/present" || { say "the series files and patches/ differ"; return 1; }
 	[ -z "$(series_list | sed 's,.*/,,' | sort | uniq -d)" ] || { say "a patch is listed twice"; return 1; }
+	! series_list | sed "s,^$BASE/,," | grep -vxE '[1-9]-[a-z-]+/[^/]+\.patch' || { say "not in a folder that tells its place"; return 1; }
+	[ "$(series_list | sed "s,^$BASE/,,;s,/.*,," | uniq)" = "$(series_list | sed "s,^$BASE/,,;s,/.*,," | sort -u)" ] ||
+		{ say "the folders are not in the order of the series"; return 1; }
 	series_list | while read -r file; do
 		case $file in
 		"$BASE"/*) [ -n "$ON" ] ;;
@@ -93,7 +96,7 @@ no_needless_copies() {
 	rm -rf "$at"
 	small_tree "$SRC" "$at"
 	while read -r p; do
-		primary=${p##*/}
+		primary=${p#"$BASE/"}
 		if [ "$p" != "$primary" ] && series_list "$PRIMARY_SERIES" | grep -qxF -e "$primary"; then
 			rm -rf "$at.primary"
 			cp -a "$at" "$at.primary"
@@ -112,7 +115,7 @@ exactly() {
 
 # headers_good PATCH: who it is from, what it is, why; and no sign-off.
 headers_good() {
-	local name=${1##*/} info from subject slug
+	local name=${1##*/} info from subject other
 
 	info=$(git mailinfo "$TMP/body" "$TMP/diff" <"$1") || { say "$name: no mail headers"; return 1; }
 	from="$(say "$info" | sed -n 's/^Author: //p') <$(say "$info" | sed -n 's/^Email: //p')>"
@@ -120,8 +123,9 @@ headers_good() {
 	subject=$(say "$info" | sed -n 's/^Subject: //p')
 	[[ $subject =~ ^[a-zA-Z0-9/_-]+(:\ [a-zA-Z0-9/_-]+)*:\ .+ ]] || { say "$name: Subject has no prefix"; return 1; }
 	[ "${#subject}" -le 75 ] || { say "$name: Subject longer than 75"; return 1; }
-	slug=$(say "$subject" | tr '[:upper:]' '[:lower:]' | sed 's/[^a-z0-9_]\{1,\}/-/g' | cut -c 1-60 | sed 's/-*$//')
-	[ "$slug.patch" = "$name" ] || { say "$name: the name should be $slug.patch"; return 1; }
+	[[ $name =~ ^[a-z0-9]+(-[a-z0-9]+)*\.patch$ ]] && [ "${#name}" -le $((NAME_LENGTH + 6)) ] || { say "$name: not a short name"; return 1; }
+	other=$(words_of "${name%.patch}" | grep -vxF "$(words_of "$subject")" | head -n 1)
+	[ -z "$other" ] || { say "$name: $other is no word of the subject"; return 1; }
 	[ "$(grep -c '[^[:space:]]' "$TMP/body")" -ge 2 ] || { say "$name: empty message"; return 1; }
 	! grep -qiE '^(Signed-off-by|Co-developed-by):' "$1" || { say "$name: carries a sign-off"; return 1; }
 	grep -q '^From 0\{40\} ' "$1" || { say "$name: first line is not a zeroed commit"; return 1; }
@@ -183,7 +187,7 @@ refreshed() {
 	"$REPO/scripts/export" --output "$TMP/export" "$MINI" master~"${#SERIES_FILES[@]}" || return 1
 	rm -rf "$TMP/stored"
 	mkdir "$TMP/stored"
-	find "$PATCHES/$in" -maxdepth 1 -name '*.patch' -exec cp -t "$TMP/stored" {} +
+	(cd "$PATCHES/$in" && patches_below . | xargs -r cp --parents -t "$TMP/stored") || return 1
 	cp "$SERIES" "$TMP/stored"
 	[ -n "$ON" ] || mv "$TMP/export/series" "$TMP/export/patches"
 	diff -ru "$TMP/stored" "$TMP/export/patches/$in" || { say "not refreshed: run scripts/export"; return 1; }
@@ -341,7 +345,7 @@ accepts_sublevel() {
 
 # A checker that cannot fail is none: each of these must turn a check red.
 broken_is_found() {
-	local p=$TMP/broken first file
+	local p=$TMP/broken first file to
 
 	first=$(first_change | cut -d ' ' -f 1)
 	new_fixture() {
@@ -378,11 +382,19 @@ broken_is_found() {
 	new_fixture
 	sed -i '0,/^---$/s/^---$/Signed-off-by: A <a@b>\n---/' "$file"
 	! headers_good "$file" || { say "a sign-off goes unnoticed"; return 1; }
+	new_fixture
+	mv "$file" "${file%.patch}s.patch"
+	! headers_good "${file%.patch}s.patch" || { say "a name of another subject goes unnoticed"; return 1; }
+	new_fixture
+	to=${first%/*} to=${to%[1-9]-*}9-last/${first##*/}
+	mkdir -p "$p/${to%/*}" && mv "$file" "$p/$to" && sed -i "s,^$first$,$to," "$p.series" "$p"/*/series
+	! in_fixture listed_and_present || { say "a folder out of place goes unnoticed"; return 1; }
 	[ -n "$ON" ] || return 0
-	first=$(series_list | grep -v / | head -n 1)
+	first=$(series_list | grep -v "^$BASE/" | head -n 1)
 	[ -n "$first" ] || { say "$BASE shares nothing: cannot try a needless copy"; return 1; }
 	new_fixture
-	cp "$file" "$p/$BASE/"
+	mkdir -p "$p/$BASE/${first%/*}"
+	cp "$file" "$p/$BASE/$first"
 	sed -i "s,^$first,$BASE/$first," "$p/$BASE/series"
 	! in_fixture no_needless_copies || { say "a needless copy goes unnoticed"; return 1; }
 }
@@ -497,7 +509,7 @@ foreign_is_left() {
 mine" ] || { say "another series was touched"; return 1; }
 	rm -r "$TMP/export"
 	(cd "$TMP" && "$REPO/scripts/export" --output export "$MINI") || return 1
-	[ -s "$list" ] && grep -q . "$own"/*.patch || { say "exported to another place"; return 1; }
+	[ -s "$list" ] && [ -n "$(patches_below "$own")" ] || { say "exported to another place"; return 1; }
 }
 
 # --- where the source comes from -------------------------------------------------

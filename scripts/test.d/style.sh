@@ -361,7 +361,7 @@ review_names_can_fail() {
 
 	for script in 's/`claim_has_one_owner`/`claim_has_two_owners`/' 's/`thread\.are_ordinary`/`thread.are_odd`/' \
 		's/`parked-data-is-left`/`parked-data-is-right`/' 's/\*two hung devices do not/*two hung devices did not/' \
-		's/patch \*add the thread pool/patch *add the swimming pool/' '0,/^Behind it: /s/^Behind it: //'; do
+		's/patch \*keep one device from/patch *keep two devices from/' '0,/^Behind it: /s/^Behind it: //'; do
 		sed "$script" "$REPO/docs/review.md" >"$broken"
 		! cmp -s "$REPO/docs/review.md" "$broken" || { say "nothing was broken: $script"; return 1; }
 		! review_names_exist "$broken" || { say "not reported: $script"; return 1; }
