@@ -3,8 +3,9 @@
 # shellcheck disable=SC2034 # CURRENT is for the progress line
 #
 # scripts/test vm: scripts/guest/checks in a patched kernel with lockdep and the
-# object debugging on; a short boot with pdflush=on; the kernel's selftests; and
-# scripts/guest/paths.  A complaint of the kernel's is a failure.
+# object debugging on; a short boot with pdflush=on; the kernel's selftests;
+# scripts/guest/paths; and, but for vm:quick, a boot with nohz_full=1.  A complaint of the
+# kernel's is a failure.
 
 # shellcheck source=scripts/lib/vm.sh
 . "$REPO/scripts/lib/vm.sh"
@@ -77,7 +78,7 @@ part_vm() {
 
 	CURRENT='vm: patched kernel'
 	work_tree main -1 || { not_ok "patched tree"; return; }
-	if build_vm_kernel "$REPO"/kconfig/{vm,filesystems,debug,pdflush}.config; then
+	if build_vm_kernel "$REPO"/kconfig/{vm,filesystems,debug,pdflush,nohz}.config; then
 		ok "kernel for the guest, every option as asked"
 	else
 		not_ok "kernel for the guest"
@@ -91,6 +92,7 @@ part_vm() {
 		boot run_guest checks 1800
 	fi
 	boot run_guest boot 300 pdflush=on
+	[ -n "$quick" ] || boot run_guest nohz 300 nohz_full=1
 	if guest_programs; then boot run_guest selftests 1200; else not_ok "selftests build"; fi
 	vm_filesystems
 	if [ -n "$quick" ]; then
