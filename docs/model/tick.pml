@@ -401,9 +401,7 @@ proctype sysctl(byte value)
 		armed = (listed || others -> value : NO)
 #else
 		if
-#ifdef MUT_SYSCTL_EMPTY_LIST
-		:: interval == NO -> armed = NO; left = 0; mine = false
-#elif defined(MUT_SYSCTL_KEEPS_THE_REST)
+#ifdef MUT_SYSCTL_KEEPS_THE_REST
 		:: interval == NO || !listed && !others -> armed = NO
 #else
 		:: interval == NO || !listed && !others -> armed = NO; left = 0; mine = false
@@ -454,14 +452,14 @@ inline wb_switched()
 #ifndef MUT_ON_NO_ADD
 	:: flag && pdflush && dirty -> wb_kupdate_add(seen)
 #endif
-#ifdef MUT_CLEAN_STAYS_LATE
-	:: flag && !pdflush && dirty && interval != NO ->
-#else
 	:: flag && !pdflush && (dirty && interval != NO || dwork > NOW) ->
-#endif
 		atomic {
 #ifdef MUT_PENDING_IS_ENOUGH
-			queue_delayed_dwork();
+			TOUCH;
+			if
+			:: dwork == NO -> dwork = (interval != NO -> interval : NOW)
+			:: dwork != NO
+			fi;
 #elif defined(MUT_SWITCH_PUTS_OFF)
 			TOUCH;
 			assert(dwork != NOW);	/* a kick or a hand-off is put off */
