@@ -25,7 +25,7 @@
 
 /* wb->state */
 bool registered = true;
-bool running;			/* WB_writeback_running: the claim */
+bool running;			/* WB_claimed: the claim */
 bool claim_lost;
 bool queued = QUEUED, held, again;	/* WB_pdflush_queued, _active, _again: under pool->lock */
 

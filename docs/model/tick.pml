@@ -5,12 +5,17 @@
  * One device with one wb: a dirtier, a pool thread that is always there, the
  * hand-off, writers of the sysctl, a switcher, and a remover.  It begins anywhere:
  * with either engine, clean or dirty, and on pdflush with a delayed dwork that was
- * left from a time on the flusher, when the interval was long.
+ * left from a time on the flusher, when the interval was long; on the flusher with
+ * such a dwork as well, if the device has been on pdflush before.
  *
  * What is armed is armed for some time: NOW, SOON (the short interval) or LATE (the
  * long one).  I2 is asserted whenever nobody is at work any more: then what comes
  * next must be due within the interval that is set now.  Timers fire when they
  * like: time that passes only makes a LATE one fire, never go away.
+ *
+ * There may be others on wb_kupdate_list, more than one run of the timer looks at.
+ * A tick then comes in two parts, and our wb has its turn in either of them, but in
+ * each tick.
  *
  * A section under pool->lock is one atomic step.  work_lock is a real lock:
  * bdi->pdflush and the interval change while it is held, and the switcher relies
@@ -35,6 +40,10 @@ bool timer_lock;
 bool registered;
 bool dirty;			/* WB_has_dirty_io */
 bool listed;			/* WB_kupdate_listed, and on wb_kupdate_list */
+bool others;			/* so are more than WB_KUPDATE_BATCH others */
+byte left;			/* wb_kupdate_left, in batches */
+bool mine;			/* the wb is among those that are left */
+bool used;			/* bdi->pdflush_used */
 bool queued;			/* WB_pdflush_queued */
 bool work_lock;
 byte dwork;
@@ -76,15 +85,21 @@ inline mod_dwork()
  * queue_delayed_work(): what is pending stays as it is.  A wb on the flusher that is
  * clean while its dwork is delayed (somebody else cleaned it, as fsync does, or
  * the flusher between its dirtying and this) keeps that delay, which may be longer
- * than the interval is when the wb gets dirty again.  So it is without pdflush;
- * it is noted in slow, and not held against the protocol.
+ * than the interval is when the wb gets dirty again.  So it is without pdflush: as
+ * long as the device has never been switched it is noted in slow, and not held
+ * against the protocol.  Once it has, wb_hasten() is asked first.
  */
 inline queue_delayed_dwork()
 {
 	TOUCH;
 	if
+#ifndef MUT_NO_HASTEN
+	:: used && dwork > NOW && dwork > interval -> dwork = NOW
+	:: dwork != NO && !(used && dwork > NOW && dwork > interval)
+#else
 	:: dwork != NO
-	:: dwork == NO && interval != NO -> dwork = interval; slow = !dirty
+#endif
+	:: dwork == NO && interval != NO -> dwork = interval; slow = !dirty && !used
 	:: dwork == NO && interval == NO -> dwork = NOW
 	fi
 }
@@ -114,11 +129,15 @@ inline wb_wakeup()
 	}
 }
 
-/* wb_timer_arm(): under wb_timer_lock, which is also when the interval is read */
+/*
+ * wb_timer_arm(): under wb_timer_lock, which is also when the interval is read.  What
+ * is pending is only brought forward.
+ */
 inline wb_timer_arm()
 {
 	if
-	:: interval != NO && listed && armed == NO -> armed = interval
+	:: interval != NO && (listed || others) && (armed == NO || armed > interval) ->
+		armed = interval
 	:: else
 	fi
 }
@@ -173,7 +192,7 @@ inline wb_wakeup_delayed(seen)
 inline round()
 {
 	if
-	:: dirty = false; slow = slow || !pdflush && dwork > NOW
+	:: dirty = false; slow = slow || !pdflush && !used && dwork > NOW
 	:: true
 	fi
 }
@@ -277,18 +296,38 @@ end_idle:
 /* wb_timer_fn(): wb_kupdate_batch(), then the kick */
 proctype tick()
 {
-	bool flag, look, kick;
+	bool flag, on, look, kick;
 	byte old;
 
 end_idle:
 	do
 	:: atomic { armed != NO -> armed = NO; tick_reads = true; busy++; old = interval };
-	   /* wb_kupdate_keep() */
+	   /* the next batch, or the first of a tick that begins; then wb_kupdate_keep() */
 	   atomic {
 		!timer_lock ->
 		timer_lock = true;
-		look = interval != NO && listed;
-		kick = look && dirty && pdflush
+		on = interval != NO;
+		if
+		:: !on ->
+#ifndef MUT_ZERO_KEEPS_THE_REST
+			left = 0;
+#endif
+			mine = mine && left > 0
+		:: on && left == 0 ->
+			mine = listed;
+			left = (others -> 2 : 1)
+		:: on && left > 0
+		fi;
+		assert(!mine || listed);
+		if
+		:: on && mine -> look = true
+		:: !on || !mine || left > 1 -> look = false
+		fi;
+		kick = look && dirty && pdflush;
+		if
+		:: look -> mine = false
+		:: else
+		fi
 	   };
 	   atomic {
 		if
@@ -305,14 +344,34 @@ end_idle:
 		fi;
 #endif
 		look = false;
-#ifdef MUT_TICK_OLD_INTERVAL
 		if
-		:: listed && armed == NO -> armed = old
+		:: on && left > 0 ->
+#ifdef MUT_REST_IS_FORGOTTEN
+			left = 0
+#else
+			left--
+#endif
 		:: else
 		fi;
+		if
+		:: on && left > 0 -> armed = NOW
+		:: on && left == 0 ->
+			assert(!mine);			/* I13: its turn in each tick */
+#ifdef MUT_TICK_OLD_INTERVAL
+			if
+			:: listed && armed == NO -> armed = old
+			:: else
+			fi;
 #elif !defined(MUT_TICK_NO_ARM)
-		wb_timer_arm();
+			wb_timer_arm();
 #endif
+			if
+			:: others = false		/* clean, in the end */
+			:: true
+			fi
+		:: !on
+		fi;
+		on = false;
 		old = NO;
 		timer_lock = false
 	   };
@@ -331,7 +390,7 @@ proctype sysctl(byte value)
 
 	busy++;
 #ifdef MUT_SYSCTL_ARMS_EARLY
-	atomic { !timer_lock -> armed = (listed -> value : NO) };
+	atomic { !timer_lock -> armed = (listed || others -> value : NO) };
 	atomic { changed = interval != value; interval = value };
 #else
 	atomic { changed = interval != value; interval = value };
@@ -339,19 +398,23 @@ proctype sysctl(byte value)
 	atomic {
 		!timer_lock ->
 #ifdef MUT_SYSCTL_OWN_VALUE
-		armed = (listed -> value : NO)
+		armed = (listed || others -> value : NO)
 #else
 		if
-#ifdef MUT_SYSCTL_EMPTY_LIST
-		:: interval == NO -> armed = NO
+#ifdef MUT_SYSCTL_KEEPS_THE_REST
+		:: interval == NO || !listed && !others -> armed = NO
 #else
-		:: interval == NO || !listed -> armed = NO
+		:: interval == NO || !listed && !others -> armed = NO; left = 0; mine = false
 #endif
 #ifdef MUT_SYSCTL_PENDING_IS_ENOUGH
-		:: interval != NO && listed && armed == NO -> armed = interval
+		:: interval != NO && (listed || others) && left == 0 && armed == NO ->
+#elif defined(MUT_SYSCTL_PUTS_OFF_THE_REST)
+		:: interval != NO && (listed || others) ->
 #else
-		:: interval != NO && listed -> armed = interval
+		:: interval != NO && (listed || others) && left == 0 ->
 #endif
+			assert(!mine);			/* I13: it is looked at now */
+			armed = interval
 		:: else
 		fi
 #endif
@@ -389,14 +452,14 @@ inline wb_switched()
 #ifndef MUT_ON_NO_ADD
 	:: flag && pdflush && dirty -> wb_kupdate_add(seen)
 #endif
-#ifdef MUT_CLEAN_STAYS_LATE
-	:: flag && !pdflush && dirty && interval != NO ->
-#else
 	:: flag && !pdflush && (dirty && interval != NO || dwork > NOW) ->
-#endif
 		atomic {
 #ifdef MUT_PENDING_IS_ENOUGH
-			queue_delayed_dwork();
+			TOUCH;
+			if
+			:: dwork == NO -> dwork = (interval != NO -> interval : NOW)
+			:: dwork != NO
+			fi;
 #elif defined(MUT_SWITCH_PUTS_OFF)
 			TOUCH;
 			assert(dwork != NOW);	/* a kick or a hand-off is put off */
@@ -423,7 +486,7 @@ proctype switcher()
 #endif
 	if
 	:: pdflush -> pdflush = false
-	:: !pdflush -> users++; pdflush = true
+	:: !pdflush -> used = true; users++; pdflush = true
 	fi;
 #ifndef MUT_NO_WALK
 	walk_reads = true;
@@ -447,7 +510,20 @@ proctype remover()
 	atomic { !work_lock -> registered = false };
 	unlinked = true;			/* off bdi->wb_list */
 #ifndef MUT_REMOVE_KEEPS_LISTED
-	atomic { !timer_lock -> listed = false };		/* wb_kupdate_remove() */
+	/* wb_kupdate_remove() */
+	atomic {
+		!timer_lock ->
+		if
+		:: listed ->
+			listed = false;
+#ifndef MUT_REMOVE_KEEPS_LEFT
+			mine = false;
+			left = (others -> left : 0);
+#endif
+			armed = (others -> armed : NO)
+		:: !listed
+		fi
+	};
 #endif
 	queued = false;				/* pdflush_drain_wb() */
 	atomic { mod_dwork() };
@@ -492,15 +568,20 @@ init
 		fi;
 		if
 		:: pdflush = true;
+		   used = true;
 		   users = 1;
 		   listed = dirty;
 		   armed = (listed -> interval : NO);
 		   if
 		   :: dwork = LATE
 		   :: dwork = NO
+		   :: others = true; armed = interval
 		   fi
 		:: pdflush = false;
 		   dwork = (dirty -> interval : NO)
+		:: pdflush = false;
+		   used = true;
+		   dwork = (dirty -> interval : LATE)
 		fi;
 		run dirtier();
 		run flusher();

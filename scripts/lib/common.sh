@@ -32,7 +32,7 @@ ARCHIVE=deb.debian.org
 # WORD is an argument to the part.
 bases_table() {
 	cat <<'END'
-6.12 all     series mbox packaging model style docs tools kunit vm build mutations
+6.12 all     series mbox packaging model style docs tools kunit arch vm build mutations
 6.1  all     series style docs tools kunit vm build
 7.3  all     series mbox style docs tools kunit uml vm build
 6.12 default series

@@ -11,6 +11,8 @@ need_kunit() {
 
 # Suffix of the build folder and log, for callers that build in another way.
 KUNIT_WAY=
+# What to call the machine in the verdict, if it is another one
+KUNIT_ON=
 KUNIT_TIMEOUT=${KUNIT_TIMEOUT:-300}
 
 # kunit_run KUNITCONFIG [ARGUMENT...]: build TREE and run; UML's output is in KUNIT_LOG.
@@ -27,7 +29,7 @@ kunit_run() {
 		config=$out.kunitconfig
 		grep -v '^CONFIG_DEBUG_ATOMIC_SLEEP=' "$1" >"$config"
 	fi
-	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 1500 \
+	run_logged env -C "$TREE" PYTHONDONTWRITEBYTECODE=1 timeout -k 10 $((KUNIT_TIMEOUT + 1200)) \
 		tools/testing/kunit/kunit.py run --kunitconfig="$config" --build_dir="$out" \
 		--jobs="$JOBS" --timeout="$KUNIT_TIMEOUT" --make_options='CC=ccache gcc' "${@:2}"
 }
@@ -84,7 +86,7 @@ one_kunitconfig() {
 
 	CURRENT="$PART: $name"
 	kunit_run "$@" || rc=$?
-	kunit_verdict "$name" "$rc"
+	kunit_verdict "$name${KUNIT_ON:+ on $KUNIT_ON}" "$rc"
 }
 
 # kunit_verdict NAME STATUS: of the run that left KUNIT_LOG
@@ -103,7 +105,7 @@ kunit_verdict() {
 	fi
 	splat=$(kunit_splats | head -n 1)
 	[ -z "$splat" ] && ok "$name: no warnings in the kernel log" || not_ok "$name: kernel log" "$splat"
-	name=${name%.kunitconfig}
+	name=${name/.kunitconfig/}
 	cp "$KUNIT_LOG" "$CACHE/log/kunit-${name// /-}$KUNIT_WAY$ON.log"
 }
 

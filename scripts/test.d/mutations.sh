@@ -8,7 +8,8 @@
 #
 # KUnit suites run in UML, the guest's checks in QEMU.  mutations:quick uses one UML kernel
 # of the newest base for both, which boots in half a second, in the directories of the
-# part uml; it leaves out what does not fit that base or is not available in UML.
+# part uml; it leaves out what does not fit that base or is not available in UML;
+# what only two CPUs show is tried there alone.
 
 # shellcheck source=scripts/test.d/kunit.sh
 . "$REPO/scripts/test.d/kunit.sh"
@@ -31,9 +32,14 @@ about() {
 	here && index($0, field) == 1	{ print substr($0, length(field) + 1) }' "$BREAKS.list"
 }
 
-# tests_of NAME WHERE: "kunit", "vm checks", "vm selftests" or "vm paths"
+# tests_of NAME WHERE: "kunit", "smp", "vm checks", "vm selftests", "vm paths" or "vm nohz"
 tests_of() {
 	about "$1" Caught-by | sed -n "s/^$2 //p"
+}
+
+# wanted_of NAME: the tests of the kinds that are run here, as RED has them
+wanted_of() {
+	about "$1" Caught-by | grep -E "^($KINDS) " | sed 's/^smp /kunit /' || :
 }
 
 # Invariants that must have a break.
@@ -47,7 +53,7 @@ list_and_patch_agree() {
 	for name in $(break_names); do
 		[ -n "$(about "$name" Breaks)" ] && [ -n "$(about "$name" Text)" ] ||
 			{ say "$name: no Breaks or no Text line"; bad=1; }
-		[ -n "$(about "$name" Caught-by)" ] && ! about "$name" Caught-by | grep -vE '^(kunit|vm (checks|selftests|paths)) ' ||
+		[ -n "$(about "$name" Caught-by)" ] && ! about "$name" Caught-by | grep -vE '^(kunit|smp|vm (checks|selftests|paths|nohz)) ' ||
 			{ say "$name: no test, or a test of unknown kind"; bad=1; }
 	done
 	for invariant in $REQUIRED; do
@@ -61,8 +67,10 @@ list_and_patch_agree() {
 part_mutations() {
 	local names left KUNIT_WAY=-breaks GUEST_WAY=-breaks RUN_BROKEN='run_guest' KUNIT_ARGS=() quick='' name
 
-	[ "${1:-}" != quick ] || { shift; quick=1; }
-	[ "${1:-}" != kunit ] || { kunit_mutations; return; }
+	local KINDS='kunit|vm'
+
+	[ "${1:-}" != quick ] || { shift; quick=1; KINDS='kunit|smp|vm'; }
+	[ "${1:-}" != kunit ] || { KINDS=kunit; kunit_mutations; return; }
 	names=("$@")
 	[ "${#names[@]}" -gt 0 ] || mapfile -t names < <(break_names)
 	if run_logged list_and_patch_agree; then
@@ -79,6 +87,10 @@ part_mutations() {
 		[ "${#names[@]}" -gt 0 ] || return 0
 		build_quick || return 0
 	else
+		left=$(for name in "${names[@]}"; do [ -n "$(wanted_of "$name")" ] || say "$name"; done)
+		mapfile -t names < <(printf '%s\n' "${names[@]}" | grep -vxF -f <(say "$left") | grep .)
+		[ -z "$left" ] || say "# left to \"scripts/test mutations:quick\": $(say "$left" | paste -sd ' ')"
+		[ "${#names[@]}" -gt 0 ] || return 0
 		work_tree breaks -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
 		build_broken || return 0
 	fi
@@ -89,7 +101,7 @@ part_mutations() {
 kunit_mutations() {
 	local name names=()
 
-	for name in $(break_names); do in_vm "$name" || names+=("$name"); done
+	for name in $(break_names); do [ -z "$(wanted_of "$name")" ] || names+=("$name"); done
 	# tree and build folder of the part kunit: only what the breaks touch is compiled again
 	work_tree kunit -1 "$BREAKS.patch" || { not_ok "kunit/breaks.patch" "does not apply; see $LOG"; return; }
 	CURRENT='mutations: kernel for UML'
@@ -116,12 +128,13 @@ uses() {
 	cat "$@" | grep -oF "pdflush_broken(\"$name\")" | wc -l
 }
 
-# fits_uml NAME: it was applied completely, and none of its tests needs SysRq or laptop mode
+# fits_uml NAME: it was applied completely, and none of its tests needs SysRq, laptop mode
+# or nohz_full=
 fits_uml() {
 	local files
 
 	mapfile -t files < <(files_of "$BREAKS.patch" | grep '\.[ch]$' | sed "s,^,$TREE/,")
-	! about "$1" Caught-by | grep -qE '^vm .*(SysRq|laptop)' &&
+	! about "$1" Caught-by | grep -qE '^vm .*(SysRq|laptop|nohz)' &&
 		[ "$(uses "$1" "${files[@]}")" -ge "$(uses "$1" "$BREAKS.patch")" ]
 }
 
@@ -131,7 +144,7 @@ build_broken() {
 	one_kunitconfig "$REPO/kunit/pdflush.kunitconfig"
 	KUNIT_KERNEL=${KUNIT_LOG%/*}/linux
 	CURRENT='mutations: kernel for the guest'
-	build_vm_kernel "$REPO"/kconfig/{vm,filesystems,debug,pdflush}.config ||
+	build_vm_kernel "$REPO"/kconfig/{vm,filesystems,debug,pdflush,nohz}.config ||
 		{ not_ok "kernel for the guest"; return 1; }
 }
 
@@ -205,7 +218,7 @@ in_lane() {
 verdict() {
 	local red=${RED[$1]:-} want
 
-	want=$(about "$1" Caught-by)
+	want=$(wanted_of "$1")
 	if [ -z "$(comm -23 <(say "$want" | sort) <(printf '%s' "$red" | sort))" ]; then
 		ok "$1 ($(about "$1" Breaks)) is caught by $(say "$want" | paste -sd ,)"
 	else
@@ -214,7 +227,7 @@ verdict() {
 }
 
 in_vm() {
-	about "$1" Caught-by | grep -q '^vm '
+	wanted_of "$1" | grep -q '^vm '
 }
 
 breaks_in_kunit() {
@@ -236,7 +249,7 @@ kunit_lane() {
 	for name; do
 		CURRENT="mutation $name"
 		# one by one, as other cases of the suite may take long to fail
-		for case in $(tests_of "$name" kunit); do
+		for case in $(wanted_of "$name" | sed -n 's/^kunit //p'); do
 			kunit_boot "$case" "pdflush_broken=$name" ${KUNIT_ARGS[@]+"${KUNIT_ARGS[@]}"} || :
 			mapfile -t red < <(kunit_red | sort -u)
 			turned_red "$name" kunit ${red[@]+"${red[@]}"}
@@ -253,7 +266,7 @@ breaks_in_vm() {
 	vm_images
 	vm_filesystems
 	guest_programs || { not_ok "selftests build"; return; }
-	for script in checks selftests paths; do
+	for script in checks selftests paths nohz; do
 		tests=$(for name in "${wanted[@]}"; do tests_of "$name" "vm $script"; done | sort -u)
 		[ -z "$tests" ] || vm_unbroken "$script" "$tests"
 	done
@@ -268,7 +281,7 @@ vm_lane() {
 
 	for name; do
 		CURRENT="mutation $name"
-		for script in checks selftests paths; do
+		for script in checks selftests paths nohz; do
 			tests=$(tests_of "$name" "vm $script")
 			[ -z "$tests" ] || vm_broken "$name" "$script" "$tests"
 		done
@@ -278,13 +291,14 @@ vm_lane() {
 # boot_only NAME SCRIPT TESTS: runs these only; with shorter deadlines, as events that a
 # break prevents never come
 boot_only() {
-	local GUEST_LINES=not_shown patience=patience=1
+	local GUEST_LINES=not_shown patience=patience=1 nohz=''
 
 	[ "$1" != none ] || patience=
+	[ "$2" != nohz ] || nohz=nohz_full=1
 	say "$3" >"$TMP/only"
 	blank_disk "$TMP/one.img" 100
 	guest_image "$2"
-	"$RUN_BROKEN" "$2" 600 kunit.enable=0 "pdflush_broken=$1" $patience
+	"$RUN_BROKEN" "$2" 600 kunit.enable=0 "pdflush_broken=$1" $patience $nohz
 }
 
 # vm_unbroken SCRIPT TESTS: they pass without a break

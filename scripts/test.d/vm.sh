@@ -4,7 +4,7 @@
 #
 # scripts/test vm: in a patched kernel with lockdep and object debugging, run
 # scripts/guest/checks, a short boot with pdflush=on, the kernel's selftests and
-# scripts/guest/paths.  Any kernel warning is a failure.
+# scripts/guest/paths; and, except for vm:quick, a boot with nohz_full=1.  Any kernel warning is a failure.
 
 # shellcheck source=scripts/lib/vm.sh
 . "$REPO/scripts/lib/vm.sh"
@@ -90,12 +90,12 @@ boot() {
 
 # part_vm [quick]
 part_vm() {
-	local quick=${1:-} filesystems="$REPO/kconfig/filesystems.config" run=boot
+	local quick=${1:-} run=boot more=("$REPO"/kconfig/{filesystems,nohz}.config)
 
-	[ -z "$quick" ] || filesystems='' run=boot_some
+	[ -z "$quick" ] || more=() run=boot_some
 	CURRENT='vm: patched kernel'
 	work_tree main -1 || { not_ok "patched tree"; return; }
-	if build_vm_kernel "$REPO"/kconfig/{vm,debug,pdflush}.config ${filesystems:+"$filesystems"}; then
+	if build_vm_kernel "$REPO"/kconfig/{vm,debug,pdflush}.config ${more[@]+"${more[@]}"}; then
 		ok "kernel for the guest, every option as asked"
 	else
 		not_ok "kernel for the guest"
@@ -105,6 +105,7 @@ part_vm() {
 	vm_images
 	"$run" run_guest checks 1800 ${quick:+"$QEMU_CHECKS"}
 	boot run_guest boot 300 pdflush=on
+	[ -n "$quick" ] || boot run_guest nohz 300 nohz_full=1
 	if guest_programs; then
 		"$run" run_guest selftests 1200 ${quick:+"$QEMU_SELFTESTS"}
 	else
