@@ -66,15 +66,15 @@ boot_some() {
 
 # boot RUNNER SCRIPT SECONDS ARGUMENT...
 boot() {
-	local name=$2 failed=$FAILED passed=$PASSED
+	local name=$2 red=$FAILED green=$PASSED
 
 	CURRENT="$PART: guest $name"
 	guest_image "$name"
 	"$@"
 	# what the guest says must have been counted
-	if grep -q '^not ok ' "$GUEST_OUT" && [ "$FAILED" -eq "$failed" ]; then
+	if grep -q '^not ok ' "$GUEST_OUT" && [ "$FAILED" -eq "$red" ]; then
 		not_ok "guest $name: $(grep -m 1 '^not ok ' "$GUEST_OUT")" "failed, and was not counted"
-	elif [ "$FAILED" -eq "$failed" ] && [ "$PASSED" -eq "$passed" ]; then
+	elif [ "$FAILED" -eq "$red" ] && [ "$PASSED" -eq "$green" ]; then
 		not_ok "guest $name: checks" "none was counted"
 	fi
 	guest_finished && ok "guest $name finished" ||
