@@ -29,7 +29,7 @@ suites_on() {
 part_arch() {
 	work_tree main -1 || { not_ok "patched tree"; return; }
 	new_tmp
-	# What is off there to build faster, a real machine may need: its console, for one.
+	# Not all options that are off there, to build faster, can be off on other machines.
 	grep -v '^# CONFIG_' "$REPO/kunit/pdflush.kunitconfig" >"$TMP/pdflush.kunitconfig"
 	suites_on i386 i386 ''
 	suites_on s390 s390 s390x-linux-gnu-
